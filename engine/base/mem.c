@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* jemalloc's own interface, there when the executable links it: freeing by size is cheaper. The
+ * reference is weak and bound at load time, so that allocation and release always agree. */
+extern void *mallocx(size_t bytes, int flags) __attribute__((weak));
+extern void sdallocx(void *memory, size_t bytes, int flags) __attribute__((weak));
+#define MALLOCX_ZERO 0x40
+
+int wr_mem_is_jemalloc(void)
+{
+	return &mallocx && &sdallocx;
+}
+
+void *wr_mem_alloc(const struct wr_mem *mem, size_t bytes)
+{
+	void *memory;
+
+	if (mem && mem->alloc) {
+		memory = mem->alloc(mem->arg, bytes);
+		if (memory)
+			memset(memory, 0, bytes);
+		return memory;
+	}
+	if (wr_mem_is_jemalloc())
+		return mallocx(bytes ? bytes : 1, MALLOCX_ZERO);
+	return calloc(1, bytes);
+}
+
+void wr_mem_free(const struct wr_mem *mem, void *memory, size_t bytes)
+{
+	if (!memory)
+		return;
+	if (mem && mem->free)
+		mem->free(mem->arg, memory, bytes);
+	else if (wr_mem_is_jemalloc())
+		sdallocx(memory, bytes ? bytes : 1, 0);
+	else
+		free(memory);
+}
