@@ -53,8 +53,8 @@ struct wr_sys {
 	int (*fstat)(int fd, struct stat *ret);
 	int (*unlinkat)(int dir_fd, const char *path);
 	int (*mkdirat)(int dir_fd, const char *path, mode_t mode);
-	/* Locks the whole of @fd for writing, until it is closed. -EBUSY: another has it. */
-	int (*lock)(int fd);
+	/* Locks the whole of an open file for writing, or lets it go. -EBUSY: another has it. */
+	int (*lock)(int fd, int on);
 	/* Raw directory entries (struct dirent64); 0: no more. Bytes, or -errno. */
 	ssize_t (*list)(int dir_fd, void *buffer, size_t bytes);
 	/* Where the first byte at or after @offset lies that is not in a hole; -ENXIO: none. */

@@ -222,9 +222,9 @@ static int sys_mkdirat(int dir_fd, const char *path, mode_t mode)
 }
 
 /* Of the open file, not of the process: a second opening in this process is refused as well. */
-static int sys_lock(int fd)
+static int sys_lock(int fd, int on)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = { .l_type = on ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET };
 	int saved = errno;
 	int r = result(fcntl(fd, F_OFD_SETLK, &whole), saved);
 

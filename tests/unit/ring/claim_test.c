@@ -79,11 +79,11 @@ Test(ring_claim, a_claim_ends_once)
 	T_EQ(atomic_load(&header), after);
 }
 
-Test(ring_claim, a_place_that_was_never_claimed_cannot_be_ended)
+Test(ring_claim, a_claim_whose_place_was_given_up_and_zeroed_says_shutdown)
 {
 	_Atomic uint64_t header = 0;
 
-	T_EQ(wr_ring_end_claim(&header, WEIR_REC_COMMITTED), -EINVAL);
+	T_EQ(wr_ring_end_claim(&header, WEIR_REC_COMMITTED), -ESHUTDOWN);
 	T_EQ(atomic_load(&header), 0);
 }
 

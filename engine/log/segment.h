@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log/segment.h - one segment file, from its creation to its last block.
+ *
+ * It knows how blocks are put at the end of a file, and taken away again when that fails. It does
+ * not know when a segment begins or ends, nor what its neighbours hold. thread: the writer's
+ */
+#ifndef WR_LOG_SEGMENT_H
+#define WR_LOG_SEGMENT_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+#include <weir/sink.h>
+
+#include "log/format.h"
+
+struct wr_log_segment {
+	int fd; /* -1: none */
+	uint64_t number;
+	uint8_t engine[16];
+	uint64_t bytes;  /* where the next block goes: all before it is whole */
+	uint64_t synced; /* all before it is durable */
+	uint64_t batches;
+	uint64_t unsynced_batches; /* of them, after synced */
+	uint32_t announced;        /* names of ids 1..announced stand in it */
+	int spoiled;               /* its end could not be taken away: nothing may follow */
+};
+
+/*
+ * Makes the file and writes its segment block from @start (engine, segment, start). @durable: the
+ * directory is synced before this returns. 0 or -errno; then nothing is left of it.
+ */
+int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
+                          const struct wr_log_header *start, int durable);
+
+/*
+ * Writes one block at the end: @header is completed (place, sums) and the body is @iov. All of it
+ * or none: on failure what was written is cut off again. 0 or -errno.
+ */
+int wr_log_segment_append(struct wr_log_segment *segment, struct wr_log_header *header,
+                          const struct iovec *iov, uint32_t count);
+
+/* Writes the names of ids announced+1..count. @chunk: memory for one body. 0 or -errno. */
+#define WR_LOG_CHUNK_BYTES 65536u
+int wr_log_segment_announce(struct wr_log_segment *segment, const struct weir_sources *sources,
+                            uint8_t *chunk);
+
+/* Closes the file. 0 or what close answered. */
+int wr_log_segment_close(struct wr_log_segment *segment);
+/* Closes and removes it: it held nothing that was ever acknowledged. */
+void wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * turn.c - one segment after the other: begun, synced, given up, rescued. thread: the writer's
+ *
+ * After a failed sync the kernel may have dropped the pages that it could not write, and a second
+ * sync would then answer success about data that is gone. So a segment is never synced again once
+ * that failed. What it held that was acknowledged but not durable is still in the page cache (or it
+ * is nowhere): it is read back and written to a new segment, before anything else is.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/sys.h"
+#include "log/writer_state.h"
+
+int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns)
+{
+	int same_life = writer->first && !memcmp(writer->engine, engine, 16);
+	struct wr_log_header start = { .segment = writer->next };
+	int r;
+
+	if (!writer->next)
+		return -EOVERFLOW;
+	r = wr_log_retain_reserve(writer);
+	if (r)
+		return r;
+	memcpy(start.engine, engine, 16);
+	start.start.created_ns = wr_sys.wall();
+	start.start.first = same_life ? writer->first : writer->next;
+	start.start.wall_ns = wall_ns;
+	start.start.flags = writer->after_trouble ? WR_LOG_AFTER_TROUBLE : 0;
+	r = wr_log_segment_create(&writer->now, writer->dir_fd, &start,
+	                          writer->options.sync != WR_LOG_SYNC_NONE);
+	if (r == -EEXIST) /* whoever made it, it is not ours: the next number may be free */
+		writer->next++;
+	if (r)
+		return r;
+	writer->next++; /* 0 after the last number there is */
+	writer->first = start.start.first;
+	memcpy(writer->engine, engine, 16);
+	writer->after_trouble = 0;
+	writer->counts.segments++;
+	return 0;
+}
+
+static void discard(struct wr_log_writer *writer, struct wr_log_segment *segment)
+{
+	/* A reader must not take its absence for the work of retention. */
+	if (segment->number == writer->first)
+		writer->first = 0;
+	wr_log_segment_discard(segment, writer->dir_fd);
+}
+
+/* The file stays, closed for good; one that never held anything does not. */
+static void leave(struct wr_log_writer *writer, struct wr_log_segment *segment)
+{
+	if (!segment->batches) {
+		discard(writer, segment);
+		return;
+	}
+	(void)wr_log_segment_close(segment);
+	wr_log_retain_add(writer, segment);
+}
+
+void wr_log_turn_leave(struct wr_log_writer *writer)
+{
+	writer->after_trouble = 1;
+	leave(writer, &writer->now);
+}
+
+int wr_log_turn_end(struct wr_log_writer *writer)
+{
+	int r = 0;
+
+	if (writer->now.fd < 0)
+		return 0;
+	if (writer->options.sync != WR_LOG_SYNC_NONE)
+		r = wr_log_turn_sync(writer);
+	if (r || writer->now.fd < 0)
+		return r;
+	leave(writer, &writer->now);
+	return 0;
+}
+
+static int sync_segment(struct wr_log_writer *writer, struct wr_log_segment *segment)
+{
+	int r;
+
+	do
+		r = wr_sys.fdatasync(segment->fd);
+	while (r == -EINTR);
+	if (r)
+		return r;
+	segment->synced = segment->bytes;
+	segment->unsynced_batches = 0;
+	writer->counts.syncs++;
+	return 0;
+}
+
+int wr_log_turn_sync(struct wr_log_writer *writer)
+{
+	int r;
+
+	if (writer->poisoned.fd >= 0)
+		return wr_log_turn_rescue(writer);
+	if (writer->now.fd < 0 || writer->now.synced == writer->now.bytes) {
+		writer->dirty_ns = 0;
+		return 0;
+	}
+	r = sync_segment(writer, &writer->now);
+	if (!r) {
+		writer->dirty_ns = 0;
+		return 0;
+	}
+	writer->counts.poisoned++;
+	writer->after_trouble = 1;
+	writer->poisoned = writer->now;
+	writer->now.fd = -1;
+	return wr_log_turn_rescue(writer);
+}
+
+int wr_log_turn_sync_batch(struct wr_log_writer *writer, uint64_t from)
+{
+	int r = sync_segment(writer, &writer->now);
+
+	if (!r)
+		return 0;
+	writer->counts.poisoned++;
+	/* Nobody was told that it is there, and it is about to be written elsewhere. */
+	if (!wr_sys.ftruncate(writer->now.fd, from)) {
+		writer->now.bytes = from;
+		writer->now.batches--;
+	}
+	wr_log_turn_leave(writer);
+	return r;
+}
+
+/* Reads all of it. 0, or -EIO: it is not there. */
+static int read_all(int fd, uint8_t *to, size_t bytes, uint64_t offset)
+{
+	while (bytes) {
+		ssize_t n = wr_sys.pread(fd, to, bytes, offset);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		to += n;
+		bytes -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+/*
+ * One block of the poisoned segment to the current one. 0; 1: it cannot be read any more; -errno:
+ * it cannot be written now.
+ */
+static int copy_block(struct wr_log_writer *writer, uint64_t at, struct wr_log_header *header)
+{
+	uint8_t head[WR_LOG_HEADER_MAX], *body;
+	uint64_t left = writer->poisoned.bytes - at;
+	size_t head_bytes = left < sizeof(head) ? (size_t)left : sizeof(head);
+	struct iovec piece;
+	int r;
+
+	if (read_all(writer->poisoned.fd, head, head_bytes, at) ||
+	    wr_log_decode(head, head_bytes, header) != WR_LOG_GOOD ||
+	    wr_log_block_bytes(header) > left)
+		return 1;
+	if (header->kind != WR_LOG_BATCH) /* the names are announced anew */
+		return 0;
+	body = wr_mem_alloc(&writer->mem, header->body_bytes);
+	if (!body)
+		return -ENOMEM;
+	piece = (struct iovec){ body, header->body_bytes };
+	if (read_all(writer->poisoned.fd, body, header->body_bytes, at + header->header_bytes) ||
+	    wr_crc32c(0, body, header->body_bytes) != header->body_crc) {
+		r = 1;
+	} else {
+		struct wr_log_header again = *header;
+
+		r = wr_log_segment_append(&writer->now, &again, &piece, 1);
+	}
+	wr_mem_free(&writer->mem, body, header->body_bytes);
+	return r;
+}
+
+/* All that is not durable. 0 or -errno, as copy_block(). */
+static int copy_all(struct wr_log_writer *writer, uint64_t *ret_lost)
+{
+	struct wr_log_header header = { 0 };
+	uint64_t done = 0;
+
+	for (uint64_t at = writer->poisoned.synced; at < writer->poisoned.bytes;) {
+		int r = copy_block(writer, at, &header);
+
+		if (r < 0)
+			return r;
+		if (r && !header.header_bytes) /* no header, no way to the next one */
+			break;
+		done += !r && header.kind == WR_LOG_BATCH;
+		at += wr_log_block_bytes(&header);
+		header.header_bytes = 0;
+	}
+	*ret_lost = writer->poisoned.unsynced_batches - done;
+	return 0;
+}
+
+int wr_log_turn_rescue(struct wr_log_writer *writer)
+{
+	uint64_t lost = 0;
+	int r;
+
+	if (writer->poisoned.fd < 0)
+		return 0;
+	r = wr_log_turn_begin(writer, writer->poisoned.engine, wr_sys.wall());
+	if (r)
+		return r;
+	r = wr_log_segment_announce(&writer->now, writer->sources, writer->chunk);
+	if (!r)
+		r = copy_all(writer, &lost);
+	if (!r)
+		r = sync_segment(writer, &writer->now);
+	if (r) { /* all of it again, at the next occasion */
+		writer->after_trouble = 1;
+		discard(writer, &writer->now);
+		return r;
+	}
+	writer->counts.rescued += writer->poisoned.unsynced_batches - lost;
+	writer->counts.unsynced += lost;
+	leave(writer, &writer->poisoned);
+	writer->dirty_ns = 0;
+	return 0;
+}
