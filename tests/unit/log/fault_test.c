@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fault_sys.h"
+#include "support.h"
+
+static struct weir_log_counts counts;
+static struct wr_log_writer_counts own;
+
+static int put(struct wr_log_writer *writer, uint64_t seq)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, seq);
+	return t_try(writer, (struct t_batch){ .life = 1, .seq = seq, .records = text });
+}
+
+Test(log_fault, short_writes_are_gone_on_with)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	for (t_most = 1; t_most < 150; t_most++)
+		T_EQ(put(writer, t_most), 0);
+	t_most = 0;
+	t_close(writer);
+	t_read(dir.path, &counts);
+	T_EQ(counts.records, 149);
+	T_EQ(counts.damaged + counts.torn_bytes, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, interrupted_calls_are_made_again)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer;
+
+	t_interrupts = 1;
+	writer = t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_BATCH });
+	for (uint64_t seq = 1; seq <= 9; seq++)
+		T_EQ(put(writer, seq), 0);
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .times = 1, .partly = 30 };
+	T_EQ(put(writer, 10), -ENOSPC);
+	T_EQ(put(writer, 10), 0);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2 3 4 5 6 7 8 9 10");
+	T_EQ(counts.damaged + counts.torn_bytes, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, short_reads_are_gone_on_with)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	t_run(writer, 1, 1, 9);
+	t_close(writer);
+	t_most = 7;
+	T_STR(t_read(dir.path, &counts), "1 2 3 4 5 6 7 8 9");
+	T_EQ(counts.damaged, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_write_that_fails_at_any_byte_leaves_a_valid_segment)
+{
+	static const int errors[] = { -ENOSPC, -EIO, -EDQUOT, -EFBIG };
+
+	for (size_t partly = 0; partly < 120; partly++) {
+		struct t_dir dir = t_dir();
+		struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+		uint64_t bytes;
+
+		T_EQ(put(writer, 1), 0);
+		bytes = t_size(t_segment(dir.path, 1));
+		t_faults[T_WRITEV] =
+		    (struct t_fault){ .error = errors[partly % 4], .times = 2, .partly = partly };
+		T_EQ(put(writer, 2), errors[partly % 4]);
+		T_EQ(t_size(t_segment(dir.path, 1)), bytes);
+		T_STR(t_read(dir.path, &counts), "1");
+		T_EQ(counts.torn_bytes + counts.damaged, 0);
+		T_EQ(put(writer, 2), errors[partly % 4]);
+		T_EQ(put(writer, 2), 0);
+		t_close(writer);
+		T_STR(t_read(dir.path, &counts), "1 2");
+		T_EQ(counts.torn_bytes + counts.damaged + counts.duplicates, 0);
+		T_EQ(counts.segments, 1);
+		t_remove(&dir);
+	}
+}
+
+Test(log_fault, an_end_that_cannot_be_cut_off_is_left_behind)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+	struct wr_log_header header;
+
+	T_EQ(put(writer, 1), 0);
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -EIO, .times = 1, .partly = 50 };
+	t_faults[T_FTRUNCATE] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(put(writer, 2), -EIO);
+	T_EQ(put(writer, 2), 0);
+	t_close(writer);
+	t_block(t_segment(dir.path, 2), 0, &header);
+	T_EQ(header.start.flags, WR_LOG_AFTER_TROUBLE);
+	T_STR(t_read(dir.path, &counts), "1 2");
+	T_EQ(counts.damaged + counts.gaps, 0);
+	T_EQ(counts.torn_bytes, 50);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_full_disk_leaves_no_empty_segments)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	for (uint64_t after = 0; after < 2; after++) { /* at the segment's block, at the batch */
+		t_faults[T_WRITEV] =
+		    (struct t_fault){ .error = -ENOSPC, .times = 1, .after = after };
+		T_EQ(put(writer, 1), -ENOSPC);
+		T_TRUE(!t_exists(t_segment(dir.path, 1)) && !t_exists(t_segment(dir.path, 2)));
+	}
+	T_EQ(put(writer, 1), 0);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1");
+	T_EQ(counts.segments, 1);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_first_segment_that_was_taken_back_does_not_hide_a_gap)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .times = 1, .after = 1 };
+	T_EQ(put(writer, 1), -ENOSPC);
+	T_EQ(put(writer, 2), 0); /* batch 1 was given up */
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "2");
+	T_EQ(counts.gaps, 1);
+	T_EQ(counts.missing_batches, 1);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_segment_that_cannot_be_made_fails_the_batch_alone)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	t_faults[T_OPENAT] = (struct t_fault){ .error = -EMFILE, .times = 2 };
+	T_EQ(put(writer, 1), -EMFILE);
+	T_EQ(put(writer, 1), -EMFILE);
+	T_EQ(put(writer, 1), 0);
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.failures, 2);
+	T_EQ(own.batches, 1);
+	t_close(writer);
+	T_STR(t_read(dir.path, NULL), "1");
+	t_remove(&dir);
+}
+
+Test(log_fault, names_that_cannot_be_written_hold_the_batch_back)
+{
+	static const char *const names[] = { "alpha" };
+	struct t_sources sources = t_sources(names, 1);
+	struct t_batch batch = {
+		.life = 1, .seq = 2, .records = "b", .source = 1, .sources = &sources.seen
+	};
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+	struct wr_log_header header;
+
+	T_EQ(put(writer, 1), 0);
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .times = 1, .partly = 20 };
+	T_EQ(t_try(writer, batch), -ENOSPC);
+	T_EQ(t_try(writer, batch), 0);
+	t_close(writer);
+	t_block(t_segment(dir.path, 1), 2, &header);
+	T_EQ(header.kind, WR_LOG_SOURCES);
+	t_block(t_segment(dir.path, 1), 3, &header);
+	T_EQ(header.kind, WR_LOG_BATCH);
+	T_STR(t_read(dir.path, &counts), "1 b");
+	t_remove(&dir);
+}
+
+Test(log_fault, sync_none_never_syncs)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4096 });
+
+	t_run(writer, 1, 1, 100);
+	T_EQ(wr_log_writer_tick(writer), 0);
+	t_close(writer);
+	T_EQ(t_called[T_FDATASYNC] + t_called[T_FSYNC], 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, sync_batch_syncs_before_it_acknowledges)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_BATCH });
+
+	t_trace[0] = 0;
+	T_EQ(put(writer, 1), 0);
+	T_STR(t_trace, "owdws"); /* the directory knows the segment before it is relied on */
+	T_EQ(put(writer, 2), 0);
+	T_STR(t_trace, "owdwsws");
+	t_close(writer);
+	T_STR(t_trace, "owdwsws");
+	t_remove(&dir);
+}
+
+Test(log_fault, a_new_directory_is_made_to_last)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_options options = { .sync = WR_LOG_SYNC_BATCH };
+
+	t_close(t_open(dir.path, options));
+	T_EQ(t_called[T_FSYNC], 1); /* of its parent */
+	t_close(t_open(dir.path, options));
+	T_EQ(t_called[T_FSYNC], 1);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_directory_that_cannot_be_synced_holds_the_batch_back)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_BATCH });
+
+	t_faults[T_FSYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(put(writer, 1), -EIO);
+	T_TRUE(!t_exists(t_segment(dir.path, 1)));
+	T_EQ(put(writer, 1), 0);
+	t_close(writer);
+	T_STR(t_read(dir.path, NULL), "1");
+	t_remove(&dir);
+}
+
+Test(log_fault, an_interval_is_kept_by_writes_and_ticks)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL, .interval_ns = 1000 };
+	struct wr_log_writer *writer = t_open(dir.path, options);
+
+	t_now = 5000;
+	T_EQ(put(writer, 1), 0);
+	T_EQ(put(writer, 2), 0);
+	T_EQ(t_called[T_FDATASYNC], 0);
+	t_now += 499;
+	T_EQ(wr_log_writer_tick(writer), 0);
+	T_EQ(t_called[T_FDATASYNC], 0);
+	t_now += 1; /* half an interval after the first that is not durable */
+	T_EQ(put(writer, 3), 0);
+	T_EQ(t_called[T_FDATASYNC], 1);
+	t_now += 500;
+	T_EQ(wr_log_writer_tick(writer), 0);
+	T_EQ(t_called[T_FDATASYNC], 2);
+	t_now += 5000;
+	T_EQ(wr_log_writer_tick(writer), 0); /* nothing to do: nothing is done */
+	T_EQ(t_called[T_FDATASYNC], 2);
+	T_EQ(put(writer, 4), 0);
+	t_close(writer);
+	T_EQ(t_called[T_FDATASYNC], 3);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_rotated_segment_is_synced_first)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL,
+		                          .interval_ns = UINT64_MAX,
+		                          .segment_bytes = 4096 };
+	struct wr_log_writer *writer = t_open(dir.path, options);
+
+	t_run(writer, 1, 1, 33);
+	t_trace[0] = 0;
+	T_EQ(put(writer, 34), 0);
+	T_STR(t_trace, "sowdw");
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_fault, after_a_failed_sync_the_batch_goes_to_a_new_segment)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_BATCH });
+
+	T_EQ(put(writer, 1), 0);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_trace[0] = 0;
+	T_EQ(put(writer, 2), 0);
+	T_STR(t_trace, "wstowdws"); /* the poisoned one is never synced again */
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.poisoned, 1);
+	T_EQ(own.batches, 2);
+	T_EQ(own.failures, 0);
+	T_EQ(put(writer, 3), 0);
+	t_close(writer);
+	T_EQ(t_size(t_segment(dir.path, 1)), WR_LOG_SEGMENT_BYTES + 120);
+	T_STR(t_read(dir.path, &counts), "1 2 3");
+	T_EQ(counts.duplicates + counts.damaged + counts.gaps, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, what_cannot_be_cut_off_after_a_failed_sync_is_a_duplicate)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_BATCH });
+
+	T_EQ(put(writer, 1), 0);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_FTRUNCATE] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(put(writer, 2), 0);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2");
+	T_EQ(counts.duplicates, 1);
+	T_EQ(counts.damaged + counts.gaps, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_disk_that_never_syncs_acknowledges_nothing_and_fills_no_directory)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_BATCH });
+	uint64_t files = 0;
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO };
+	for (int i = 0; i < 10; i++)
+		T_EQ(put(writer, 1), -EIO);
+	for (uint64_t n = 1; n < 40; n++)
+		files += (uint64_t)t_exists(t_segment(dir.path, n));
+	T_EQ(files, 0);
+	t_faults[T_FDATASYNC].error = 0;
+	T_EQ(put(writer, 1), 0);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1");
+	T_EQ(counts.gaps + counts.damaged + counts.duplicates, 0);
+	t_remove(&dir);
+}
+
+/* Batches 1..3 acknowledged under sync=interval, of which 1 is durable. */
+static struct wr_log_writer *half_synced(const char *dir)
+{
+	struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL, .interval_ns = 1000 };
+	struct wr_log_writer *writer = t_open(dir, options);
+
+	t_now = 5000;
+	T_EQ(put(writer, 1), 0);
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_EQ(put(writer, 2), 0);
+	T_EQ(put(writer, 3), 0);
+	t_now += 1000;
+	return writer;
+}
+
+Test(log_fault, what_was_acknowledged_is_rescued_after_a_failed_sync)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+	struct wr_log_header header;
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_trace[0] = 0;
+	T_EQ(put(writer, 4), 0);
+	T_STR(t_trace, "sowdwwsw");
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.poisoned, 1);
+	T_EQ(own.rescued, 2);
+	T_EQ(own.unsynced, 0);
+	t_close(writer);
+	t_block(t_segment(dir.path, 2), 1, &header);
+	T_EQ(header.batch.seq, 2);
+	T_STR(t_read(dir.path, &counts), "1 2 3 4");
+	T_EQ(counts.duplicates, 2);
+	T_EQ(counts.damaged + counts.gaps, 0);
+	/* Lost with the power: what the poisoned segment held after its last good sync. */
+	t_cut(t_segment(dir.path, 1), WR_LOG_SEGMENT_BYTES + 120);
+	T_STR(t_read(dir.path, &counts), "1 2 3 4");
+	T_EQ(counts.duplicates + counts.damaged + counts.gaps, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_rescue_that_cannot_be_written_holds_up_all_that_follows)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .after = 1 };
+	T_EQ(put(writer, 4), -ENOSPC);
+	T_EQ(wr_log_writer_tick(writer), -ENOSPC);
+	T_EQ(put(writer, 4), -ENOSPC);
+	T_TRUE(!t_exists(t_segment(dir.path, 2)));
+	t_faults[T_WRITEV].error = 0;
+	T_EQ(put(writer, 4), 0);
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.poisoned, 1);
+	T_EQ(own.rescued, 2);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2 3 4");
+	T_EQ(counts.gaps + counts.damaged, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_rescue_that_cannot_be_synced_is_made_again_elsewhere)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 3 };
+	T_EQ(wr_log_writer_tick(writer), -EIO);
+	T_EQ(wr_log_writer_tick(writer), -EIO);
+	T_EQ(wr_log_writer_tick(writer), 0);
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.rescued, 2);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2 3");
+	T_EQ(counts.segments, 2);
+	t_remove(&dir);
+}
+
+Test(log_fault, what_cannot_be_read_back_is_counted_and_told)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_PREAD] = (struct t_fault){ .error = -EIO, .after = 2 };
+	T_EQ(put(writer, 4), 0);
+	t_faults[T_PREAD].error = 0;
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.rescued, 1);
+	T_EQ(own.unsynced, 1);
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_fault, names_are_rescued_too)
+{
+	static const char *const names[] = { "alpha" };
+	struct t_sources sources = t_sources(names, 1);
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(
+	    dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_INTERVAL, .interval_ns = 1000 });
+	struct weir_log_reader *reader;
+	struct weir_record record;
+
+	t_now = 5000;
+	t_write(writer,
+	        (struct t_batch){
+		    .life = 1, .seq = 1, .records = "a", .source = 1, .sources = &sources.seen });
+	t_now += 1000;
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(wr_log_writer_tick(writer), 0);
+	t_close(writer);
+	T_EQ(unlink(t_segment(dir.path, 1)), 0);
+	reader = t_reader(dir.path);
+	T_EQ(weir_log_next(reader, &record), 1);
+	T_STR(weir_log_source_name(reader, 1), "alpha");
+	weir_log_close(reader);
+	t_remove(&dir);
+}
+
+Test(log_fault, closing_tells_that_something_is_not_durable)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO };
+	T_EQ(wr_log_writer_close(writer), -EIO);
+	t_remove(&dir);
+}
+
+Test(log_fault, retention_tries_again_what_it_could_not_remove)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4096, .max_bytes = 8192 });
+
+	t_faults[T_UNLINKAT] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_run(writer, 1, 1, 66);
+	T_EQ(put(writer, 67), 0);
+	T_TRUE(t_exists(t_segment(dir.path, 1)));
+	T_EQ(put(writer, 68), 0);
+	T_TRUE(!t_exists(t_segment(dir.path, 1)));
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.expired, 1);
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_fault, age_is_that_of_the_last_write)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4096, .max_age_ns = 1000 });
+
+	t_wall = 50000;
+	t_run(writer, 1, 1, 34); /* the first is closed now */
+	t_wall += 1000;
+	T_EQ(wr_log_writer_tick(writer), 0);
+	T_TRUE(t_exists(t_segment(dir.path, 1)));
+	t_wall += 1;
+	T_EQ(wr_log_writer_tick(writer), 0);
+	T_TRUE(!t_exists(t_segment(dir.path, 1)));
+	T_TRUE(t_exists(t_segment(dir.path, 2)));
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_reader_tells_that_reading_failed_and_goes_on_later)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+	struct weir_log_reader *reader;
+	struct weir_record record;
+
+	t_run(writer, 1, 1, 2);
+	t_close(writer);
+	reader = t_reader(dir.path);
+	t_faults[T_PREAD] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(weir_log_next(reader, &record), -EIO);
+	T_EQ(weir_log_next(reader, &record), 1);
+	T_EQ(memcmp(record.data, "1", 1), 0);
+	T_EQ(weir_log_next(reader, &record), 1);
+	T_EQ(weir_log_next(reader, &record), 0);
+	T_EQ(t_counts(reader).damaged, 0);
+	weir_log_close(reader);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_directory_that_cannot_be_listed_is_told)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = NULL;
+	struct weir_log_reader *reader = NULL;
+	struct weir_why why;
+
+	t_close(t_open(dir.path, (struct wr_log_options){ 0 }));
+	t_faults[T_LIST] = (struct t_fault){ .error = -EIO };
+	T_EQ(wr_log_writer_open(dir.path, NULL, NULL, &writer, &why), -EIO);
+	T_TRUE(strstr(why.text, dir.path) != NULL);
+	T_EQ(weir_log_open(dir.path, &reader, &why), -EIO);
+	T_TRUE(strstr(why.text, dir.path) && !writer && !reader);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_tail_of_zeros_without_holes_is_torn_and_not_damaged)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	t_run(writer, 1, 1, 2);
+	t_close(writer);
+	t_cut(t_segment(dir.path, 1), 3 << 20);
+	T_STR(t_read(dir.path, &counts), "1 2");
+	T_EQ(counts.damaged, 0);
+	T_EQ(counts.torn_bytes, (3 << 20) - WR_LOG_SEGMENT_BYTES - 240);
+	t_append(t_segment(dir.path, 1), "x", 1);
+	t_read(dir.path, &counts);
+	T_EQ(counts.damaged, 1);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_lock_that_cannot_be_had_is_told)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = NULL;
+	struct weir_why why;
+
+	t_faults[T_LOCK] = (struct t_fault){ .error = -ENOLCK };
+	T_EQ(wr_log_writer_open(dir.path, NULL, NULL, &writer, &why), -ENOLCK);
+	T_TRUE(strstr(why.text, "cannot lock") && strstr(why.text, dir.path));
+	t_remove(&dir);
+}
+
+/* An allocator that has so many blocks to give. */
+static int blocks_left;
+
+static void *give(void *arg, size_t bytes)
+{
+	(void)arg;
+	return blocks_left-- > 0 ? malloc(bytes) : NULL;
+}
+
+static void take(void *arg, void *memory, size_t bytes)
+{
+	(void)arg;
+	(void)bytes;
+	free(memory);
+}
+
+Test(log_fault, without_memory_opening_fails_cleanly)
+{
+	struct wr_mem mem = { give, take, NULL };
+	struct wr_log_options options = { .segment_bytes = 4096, .max_bytes = 1 << 20 };
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, options);
+	struct weir_why why;
+	int r = -ENOMEM, failed = 0;
+
+	t_run(writer, 1, 1, 40);
+	t_close(writer);
+	for (int n = 0; r == -ENOMEM; n++) {
+		blocks_left = n;
+		writer = NULL;
+		r = wr_log_writer_open(dir.path, &options, &mem, &writer, &why);
+		T_TRUE(!r || (r == -ENOMEM && why.text[0] && !writer));
+		failed += r != 0;
+	}
+	T_EQ(r, 0);
+	T_TRUE(failed >= 3);
+	t_close(writer);
+	t_remove(&dir);
+}
