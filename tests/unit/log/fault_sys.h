@@ -36,6 +36,8 @@ extern _Atomic uint64_t t_called[T_CALLS];
 extern size_t t_most;
 /* Every second T_WRITEV, T_PREAD, T_FDATASYNC and T_FTRUNCATE answers -EINTR first. */
 extern int t_interrupts;
+/* 1: the file system knows where its holes are; 0: it says that there are none. */
+extern int t_holes;
 /* What wr_sys.now() and wall() answer; 0: the real clock. */
 extern uint64_t t_now, t_wall;
 /* The calls as they were made, a letter each: w writev (that reached the file), s fdatasync, d

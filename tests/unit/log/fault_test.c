@@ -565,6 +565,22 @@ Test(log_fault, a_tail_of_zeros_without_holes_is_torn_and_not_damaged)
 	t_remove(&dir);
 }
 
+Test(log_fault, a_hole_is_not_read)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, (struct wr_log_options){ 0 });
+
+	t_run(writer, 1, 1, 1);
+	t_close(writer);
+	t_cut(t_segment(dir.path, 1), UINT64_C(1) << 30);
+	t_append(t_segment(dir.path, 1), "x", 1);
+	t_holes = 1;
+	T_STR(t_read(dir.path, &counts), "1");
+	T_EQ(counts.damaged, 1);
+	T_TRUE(t_called[T_PREAD] < 100);
+	t_remove(&dir);
+}
+
 Test(log_fault, a_lock_that_cannot_be_had_is_told)
 {
 	struct t_dir dir = t_dir();
