@@ -148,7 +148,7 @@ int weir_run_once(struct weir *weir, uint64_t timeout_ns)
 		return r;
 	if (weir->has_thread)
 		return -EINVAL;
-	if (wr_thread.sink_depth)
+	if (wr_in_sink())
 		return -EDEADLK;
 	/* ORDER flush.turn: acquire. One at a time. */
 	if (!atomic_compare_exchange_strong_explicit(&weir->flusher.turning, &idle, 1,
@@ -183,7 +183,7 @@ int weir_flush_wait(struct weir *weir, uint64_t timeout_ns)
 
 	if (r)
 		return r;
-	if (wr_thread.sink_depth)
+	if (wr_in_sink())
 		return -EDEADLK;
 	now = wr_sys.now();
 	until = timeout_ns > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + timeout_ns;

@@ -235,7 +235,7 @@ int weir_close(struct weir *weir, uint64_t timeout_ns, struct weir_close_report 
 		disown(weir);
 		return -EPERM;
 	}
-	if (wr_thread.sink_depth)
+	if (wr_in_sink())
 		return -EDEADLK;
 	/* ORDER engine.closed: acquire. */
 	if (!atomic_compare_exchange_strong_explicit(&weir->state, &state, WR_CLOSING,
@@ -260,7 +260,7 @@ int weir_free(struct weir *weir)
 {
 	if (!weir)
 		return 0;
-	if (wr_thread.sink_depth)
+	if (wr_in_sink())
 		return -EDEADLK;
 	if (!wr_is_ours(weir)) {
 		disown(weir);

@@ -14,6 +14,7 @@
 #include <weir/weir.h>
 
 #include "api/sources.h"
+#include "base/thread.h"
 #include "flush/flusher.h"
 #include "ring/thread.h"
 
@@ -62,6 +63,12 @@ struct wr_request {
 	struct weir_claim *claim;                /* to be filled in, or NULL */
 };
 int wr_push(const struct wr_request *request);
+
+/* 1: this thread runs a sink's code, on the flusher or on a thread of the sink's own. thread: any */
+static inline int wr_in_sink(void)
+{
+	return wr_thread.sink_depth || wr_thread_hosted;
+}
 
 /* 1: the engine's memory is this process's; 0: a forked child. thread: any */
 static inline int wr_is_ours(const struct weir *weir)

@@ -192,7 +192,7 @@ static int wait_for_room(struct push *push, struct wr_ring *ring)
 		count_one(&ring->refused_context);
 		return -EAGAIN;
 	}
-	if (wr_thread.sink_depth || wr_thread.claims) {
+	if (wr_in_sink() || wr_thread.claims) {
 		count_one(&ring->refused_context);
 		return -EDEADLK;
 	}
@@ -209,14 +209,16 @@ static int wait_for_room(struct push *push, struct wr_ring *ring)
 	seq = atomic_load_explicit(&wake->release_seq, memory_order_seq_cst);
 	end = wr_head_position(atomic_load_explicit(&ring->head, memory_order_seq_cst)) +
 	      (uint32_t)push->put.total;
-	if (!atomic_load_explicit(&weir->closing, memory_order_seq_cst) &&
-	    (int32_t)((uint32_t)atomic_load_explicit(&ring->tail, memory_order_seq_cst) +
-	              (uint32_t)wr_ring_bytes(ring) - end) < 0)
+	if (atomic_load_explicit(&wake->hopeless, memory_order_seq_cst))
+		r = -EPIPE;
+	else if (!atomic_load_explicit(&weir->closing, memory_order_seq_cst) &&
+	         (int32_t)((uint32_t)atomic_load_explicit(&ring->tail, memory_order_seq_cst) +
+	                   (uint32_t)wr_ring_bytes(ring) - end) < 0)
 		r = wr_sys.futex_wait(&wake->release_seq, seq, push->wait_until_ns);
 	atomic_fetch_sub_explicit(&wake->waiters, 1, memory_order_seq_cst);
-	if (r == -ETIMEDOUT) {
+	if (r == -ETIMEDOUT || r == -EPIPE) {
 		count_one(&ring->refused_full);
-		return -ETIMEDOUT;
+		return r;
 	}
 	return 0;
 }

@@ -166,7 +166,7 @@ int weir_audit(struct weir *weir, struct weir_audit *ret)
 
 	if (!wr_is_ours(weir))
 		return -EPERM;
-	if (wr_thread.sink_depth)
+	if (wr_in_sink())
 		return -EDEADLK;
 	memset(&audit, 0, sizeof(audit));
 	pthread_mutex_lock(&weir->control);

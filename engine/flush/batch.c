@@ -159,7 +159,8 @@ void wr_batch_again(struct wr_flusher *flusher, struct wr_batch *batch)
 {
 	struct wr_batch **at = &flusher->again;
 
-	while (*at && ((*at)->seen.seq < batch->seen.seq ||
+	/* Compared by subtraction: a sequence may pass 2^64. */
+	while (*at && ((int64_t)((*at)->seen.seq - batch->seen.seq) < 0 ||
 	               ((*at)->seen.seq == batch->seen.seq &&
 	                (*at)->seen.first_record < batch->seen.first_record)))
 		at = &(*at)->next;
@@ -247,8 +248,7 @@ static int submit(struct wr_flusher *flusher, struct wr_batch *batch)
 			flusher->sink_full = 1;
 		wr_batch_again(flusher, batch);
 	} else {
-		flusher->broken = 1;
-		flusher->broken_code = r;
+		wr_release_hopeless(flusher, r);
 		park(flusher, batch);
 	}
 	return 0;

@@ -179,6 +179,8 @@ void wr_batch_final(struct wr_flusher *flusher, struct wr_batch *batch, unsigned
 /* release.c: a batch as formed is done with; gives space back in order, per ring. */
 void wr_release_batch(struct wr_flusher *flusher, struct wr_batch *batch);
 void wr_release_barrier(struct wr_flusher *flusher);
+/* The sink is broken for good: whoever waits for room is told. */
+void wr_release_hopeless(struct wr_flusher *flusher, int32_t code);
 
 /* sleep.c */
 void wr_sleep_busy(struct wr_flusher *flusher);    /* due = BUSY */

@@ -37,6 +37,15 @@ static void wake_waiters(struct wr_flusher *flusher)
 		(void)wr_sys.futex_wake(&wake->release_seq, INT_MAX);
 }
 
+void wr_release_hopeless(struct wr_flusher *flusher, int32_t code)
+{
+	flusher->broken = 1;
+	flusher->broken_code = code;
+	/* ORDER flush.room: seq_cst. Before the waiters are woken. */
+	atomic_store_explicit(&flusher->wake->hopeless, 1, memory_order_seq_cst);
+	wake_waiters(flusher);
+}
+
 /* Pops what is done with from the front of a ring. Returns the position behind it. */
 static uint64_t pop_done(struct wr_flusher *flusher, struct wr_share *share,
                          const struct wr_batch *current)

@@ -281,8 +281,7 @@ static void take(struct wr_flusher *flusher, struct wr_batch *batch)
 		break;
 	}
 	/* FATAL, or a verdict that does not exist: the sink is broken. The batch stays ours. */
-	flusher->broken = 1;
-	flusher->broken_code = batch->verdict.code ? batch->verdict.code : -EPIPE;
+	wr_release_hopeless(flusher, batch->verdict.code ? batch->verdict.code : -EPIPE);
 	batch->next = flusher->parked;
 	flusher->parked = batch;
 }

@@ -47,6 +47,7 @@ void wr_wake_init(struct wr_wake *wake, struct wr_page *page, uint32_t epoch)
 	atomic_store_explicit(&wake->eventfd_writes, 0, memory_order_relaxed);
 	atomic_store_explicit(&wake->release_seq, 0, memory_order_relaxed);
 	atomic_store_explicit(&wake->waiters, 0, memory_order_relaxed);
+	atomic_store_explicit(&wake->hopeless, 0, memory_order_relaxed);
 	atomic_store_explicit(&wake->writing, 0, memory_order_relaxed);
 }
 

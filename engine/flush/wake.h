@@ -72,6 +72,7 @@ struct wr_wake {
 	/* pushes that wait for room */
 	WR_LINE_ALIGNED _Atomic uint32_t release_seq; /* futex: bumped when space was released */
 	_Atomic uint32_t waiters;
+	_Atomic uint32_t hopeless; /* 1: the sink is broken, no room will come */
 };
 
 /* What a push has to test after its commit. Zero it first. */

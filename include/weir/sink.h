@@ -287,7 +287,7 @@ struct weir_hosted_ops {
 	const char *name;
 	/* Mandatory. Thread: the sink's own. Deliver @batch; *@verdict is WEIR_DONE at first. */
 	void (*write)(void *arg, const struct weir_batch *batch, struct weir_verdict *verdict);
-	/* Optional. Thread: the sink's own. Every @idle_ns without a batch, when idle_ns is not 0. */
+	/* Optional. Thread: the sink's own. Once, idle_ns after the last batch, when idle_ns is not 0. */
 	void (*idle)(void *arg);
 	/* Optional. Thread: owner. Before the thread is started. */
 	int (*start)(void *arg, struct weir_why *ret_why);

@@ -80,6 +80,7 @@ WEIR_API int weir_open(const struct weir_config *config, struct weir_sink *sink,
  * Returns  0           accepted: exactly one verdict will follow
  *          -EAGAIN     ring full, nothing written; or interrupted too many pushes (signal handlers)
  *          -ETIMEDOUT  full=block, and block_max passed without room
+ *          -EPIPE      full=block, no room, and the sink is broken for good
  *          -EDEADLK    full=block, on a thread that holds an open claim, or inside a sink call
  *          -EMSGSIZE   @size above record_max, nothing written
  *          -ESHUTDOWN  weir_close() has begun

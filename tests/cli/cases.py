@@ -71,6 +71,13 @@ class Box:
                                  f"{code}: {done.err[-900:]}")
         return done
 
+    def shell(self, script, code):
+        """Runs a line of sh in which "$W" is the command."""
+        done = subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=WAIT, env={**self.env, "W": self.weir}, cwd=self.folder)
+        equal(done.returncode, code, f"the end of {script!r} ({done.stderr[-900:]!r})")
+        return Done(done.returncode, done.stdout, done.stderr)
+
     def start(self, *words, **more):
         """Starts `weir WORDS` with pipes."""
         more = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,

@@ -331,4 +331,33 @@ def json_beside_records(box):
     equal(done.err, "", "standard error")
 
 
+@case
+def closed_output(box):
+    """With standard output closed nothing is written into another file by mistake."""
+    holds(box.shell('"$W" version >&-', 1).err, "Bad file descriptor")
+    done = box.shell('echo x | "$W" ingest --sink fd:1 >&-', 3)
+    holds(done.err, "fd:1")
+    box.shell('echo kept | "$W" ingest --json --sink file:log >&-', 1)
+    equal(box.cat(), b"kept\n")
+
+
+@case
+def closed_input(box):
+    """With standard input closed the failure is named; code 1."""
+    holds(box.shell('"$W" ingest --sink null: <&-', 1).err, "cannot read '-'", "Bad file descriptor")
+
+
+@case
+def killed(box):
+    """What was delivered before a SIGKILL is in the log, and a new run appends to it."""
+    run = box.start("ingest", "--sink", f"file:{box.log}", "--threshold", 1)
+    run.stdin.write(b"before\n")
+    until(lambda: os.path.isdir(box.log) and box.run("cat", box.log, code=None).out, "delivery")
+    run.kill()
+    run.communicate()
+    box.ingest(stdin=b"after\n")
+    equal(box.cat(), b"before\nafter\n")
+    equal(box.run("verify", box.log, "--json").json["ok"], True, "ok")
+
+
 sys.exit(main())

@@ -194,6 +194,24 @@ def file_origin(box):
 
 
 @case
+def preset_in_a_file(box):
+    """A preset may stand in a file; its values say which file."""
+    path = box.file("weir.conf", b"preset = latency\ndeadline = 9ms\n")
+    equal(setting(box, "threshold", "--config", path), ("256", f"file {path}"))
+    equal(setting(box, "deadline", "--config", path), ("9ms", f"file {path}:2"))
+
+
+@case
+def environment_alias(box):
+    """The environment's other names for a key are understood, and named."""
+    equal(setting(box, "threshold", env={"WEIR_BATCH_THRESHOLD": "12"}),
+          ("12", "environment WEIR_BATCH_THRESHOLD"))
+    env = {"MOONSHOT_BATCH_TIME_THRESHOLD_SECONDS": "1.5", "MOONSHOT_ENABLE_TIMER_FLUSH": "no"}
+    equal(setting(box, "deadline", "--env", "MOONSHOT", env=env)[0], "1500ms", "deadline")
+    equal(setting(box, "timer_mode", "--env", "MOONSHOT", env=env)[0], "off", "timer_mode")
+
+
+@case
 def environment_origin(box):
     """The environment's values say which variable."""
     equal(setting(box, "threshold", env={"WEIR_THRESHOLD": "88"}),

@@ -25,11 +25,11 @@
 static const struct flag flags[] = {
 	{ "frame", "FRAME", "How records are set apart: lines (default), len32 or nul." },
 	{ "json", NULL,
-	  "One JSON object per record: time, engine, seq, source, size, data (or data_base64 when it "
-	  "is not UTF-8)." },
+	  "One JSON object per record: time, engine, seq, source, size, data (or data_base64 when "
+	  "it is not UTF-8)." },
 	{ "since", "TIME",
-	  "Only batches cut at or after TIME: 2026-03-01T12:30:00Z, @SECONDS, or 5m for five minutes "
-	  "ago." },
+	  "Only batches cut at or after TIME: 2026-03-01T12:30:00Z, @SECONDS, or 5m for five "
+	  "minutes ago." },
 	{ "source", "NAME", "Only the records of this source." },
 	{ "follow", NULL, "Wait for more at the end, until interrupted." },
 	{ NULL, NULL, NULL },

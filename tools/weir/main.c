@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - finds the sub-command. It does not know what any of them does. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@ void say_as(const char *name)
 
 void say(const char *format, ...)
 {
-	char text[2048];
+	char text[8192];
 	int head = snprintf(text, sizeof(text), "weir%s%s: ", called ? " " : "",
 	                    called ? called : "");
 	size_t at = (size_t)head, room = sizeof(text) - at - 1;
@@ -79,10 +80,23 @@ static int unknown(const char *word)
 	return END_USAGE;
 }
 
+/*
+ * A standard descriptor that is closed would be given to the next file that is opened, and a summary
+ * be written into a log. Its place is taken by something that cannot be used the way it is meant.
+ */
+static void hold_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			_exit(END_CHECK);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
+	hold_descriptors();
 	if (argc < 2) {
 		say("a command is missing; `weir help` lists them");
 		return END_USAGE;
