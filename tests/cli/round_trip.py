@@ -276,6 +276,17 @@ def two_lives(box):
 
 
 @case
+def no_end_between_lives(box):
+    """A last line without its end is kept apart from another source of a later run."""
+    a, b = box.file("a", b"end of a"), box.file("b", b"b")
+    box.ingest(a)
+    box.ingest(b)
+    equal(box.cat(), b"end of a\nb")
+    box.ingest(b)
+    equal(box.cat("--source", b), b"bb")
+
+
+@case
 def null_sink(box):
     """The null sink takes everything and keeps nothing."""
     summary = box.run("ingest", "--json", "--sink", "null:", stdin=b"x\n" * 1000).json

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -49,7 +50,7 @@ struct cat {
 	uint8_t engine[16];   /* the life that join's sources belong to */
 	bool any;             /* engine is set */
 	bool open_end;        /* what was written last has no end */
-	uint16_t open_source; /* whose it was */
+	char open_name[256];  /* whose it was: ids differ from life to life */
 	uint64_t unfinished;
 	uint64_t damage_told;
 	int inotify_fd;
@@ -162,12 +163,14 @@ static void put_delimited(struct cat *cat, const struct weir_record *record)
 {
 	const char *end = cat->frame == FRAME_NUL ? "" : "\n";
 
-	if (cat->open_end && cat->open_source != record->source)
+	if (cat->open_end && strcmp(cat->open_name, source_name(cat, record->source)) != 0)
 		out_put(&cat->out, end, 1);
 	out_put(&cat->out, record->data, record->size);
 	cat->open_end = record->flags & (WEIR_REC_NO_EOL | WEIR_REC_CONTINUES);
-	cat->open_source = record->source;
-	if (!cat->open_end)
+	if (cat->open_end)
+		snprintf(cat->open_name, sizeof(cat->open_name), "%s",
+		         source_name(cat, record->source));
+	else
 		out_put(&cat->out, end, 1);
 }
 
