@@ -12,10 +12,12 @@
  * No trigger fires inside a burst: the flusher sleeps. All cases are interleaved in one run; compare
  * medians by their ratio, within the run only.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <weir/weir.h>
 
@@ -34,6 +36,7 @@ struct floor_ring {
 struct state {
 	const struct bench_case *bench;
 	struct weir *weir;
+	pthread_barrier_t barrier;
 	struct floor_ring rings[THREADS_MAX];
 	uint8_t source[THREADS_MAX][512];
 };
@@ -75,6 +78,7 @@ static struct state *new_state(const struct bench_case *bench)
 	if (!state)
 		abort();
 	state->bench = bench;
+	pthread_barrier_init(&state->barrier, NULL, bench->threads);
 	memset(state->source, 'x', sizeof(state->source));
 	return state;
 }
@@ -91,17 +95,24 @@ static void *floor_setup(const struct bench_case *bench)
 static uint64_t floor_burst(void *state_, uint32_t thread)
 {
 	struct state *state = state_;
-	uint64_t t0 = bench_now();
+	uint64_t t0;
 
+	pthread_barrier_wait(&state->barrier);
+	t0 = bench_now();
 	for (uint32_t i = 0; i < BURST; i++)
 		floor_push(&state->rings[thread], state->source[thread], state->bench->bytes);
 	return bench_now() - t0;
 }
 
-static void floor_rest(void *state, uint32_t thread)
+/* As weir's, so that both find caches and clocks in the same state. */
+static void floor_rest(void *state_, uint32_t thread)
 {
-	(void)state;
-	(void)thread;
+	struct timespec pause = { 0, 100000 };
+	struct state *state = state_;
+
+	pthread_barrier_wait(&state->barrier);
+	if (!thread)
+		nanosleep(&pause, NULL);
 }
 
 static void floor_teardown(void *state_)
@@ -130,8 +141,6 @@ static void *weir_setup(const struct bench_case *bench)
 		fprintf(stderr, "bench_push: %s\n", why.text);
 		exit(1);
 	}
-	for (uint32_t thread = 0; thread < bench->threads; thread++)
-		(void)thread;
 	return state;
 }
 
@@ -158,6 +167,7 @@ static uint64_t weir_burst(void *state_, uint32_t thread)
 		state->rings[thread].mask = 1;
 		warm_up(state, thread);
 	}
+	pthread_barrier_wait(&state->barrier); /* all at once, or one of them meets the flusher */
 	t0 = bench_now();
 	for (uint32_t i = 0; i < BURST; i++)
 		if (weir_push(state->weir, state->source[thread], state->bench->bytes))
@@ -167,11 +177,15 @@ static uint64_t weir_burst(void *state_, uint32_t thread)
 
 static void weir_rest(void *state_, uint32_t thread)
 {
+	struct timespec until_it_sleeps = { 0, 100000 };
 	struct state *state = state_;
 
-	(void)thread;
+	pthread_barrier_wait(&state->barrier);
+	if (thread)
+		return;
 	if (weir_flush_wait(state->weir, WEIR_SECONDS(10)))
 		abort();
+	nanosleep(&until_it_sleeps, NULL);
 }
 
 static void weir_teardown(void *state_)

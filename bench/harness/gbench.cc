@@ -58,9 +58,9 @@ void run_case(benchmark::State &state, const bench_case *bench)
 	cpu_set_t before;
 
 	sched_getaffinity(0, sizeof(before), &before);
-	pin(thread);
-	if (thread == 0)
+	if (thread == 0) /* before the thread is pinned: an engine's own threads are not */
 		shared = bench->setup(bench);
+	pin(thread);
 	for (auto _ : state) { /* begins with a barrier of all threads */
 		(void)_;
 		uint64_t ns = shared ? bench->burst(shared, thread) : 1;
@@ -109,7 +109,8 @@ int bench_run(const bench_case *cases, uint32_t count, int argc, char **argv)
 
 		if (mine.empty())
 			continue;
-		double items = static_cast<double>(cases[i].items);
+		/* The library divides the threads' sum by their number and all iterations. */
+		double items = static_cast<double>(cases[i].items) / cases[i].threads;
 
 		std::printf("%-24s %10.2f %10.2f %10.2f", cases[i].name,
 		            quantile(mine, 0.5) / items, quantile(mine, 0.25) / items,
