@@ -77,19 +77,12 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 #define WR_SECTION_COPY \
 	"cmpq $16, %%rcx\n\t" \
 	"jb 31f\n\t" \
-	"cmpq $64, %%rcx\n\t" \
+	"cmpq $32, %%rcx\n\t" \
 	"ja 33f\n\t" \
 	"movups (%%rsi), %%xmm0\n\t" \
-	"movups -16(%%rsi, %%rcx), %%xmm3\n\t" \
-	"cmpq $32, %%rcx\n\t" \
-	"jbe 30f\n\t" \
-	"movups 16(%%rsi), %%xmm1\n\t" \
-	"movups -32(%%rsi, %%rcx), %%xmm2\n\t" \
-	"movups %%xmm1, 16(%%rdi)\n\t" \
-	"movups %%xmm2, -32(%%rdi, %%rcx)\n\t" \
-	"30:\n\t" \
+	"movups -16(%%rsi, %%rcx), %%xmm1\n\t" \
 	"movups %%xmm0, (%%rdi)\n\t" \
-	"movups %%xmm3, -16(%%rdi, %%rcx)\n\t" \
+	"movups %%xmm1, -16(%%rdi, %%rcx)\n\t" \
 	"jmp 39f\n\t" \
 	"31:\n\t" /* below 16 */ \
 	"testb $8, %%cl\n\t" \
@@ -117,12 +110,21 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 	"movzwl -2(%%rsi, %%rcx), %%r8d\n\t" \
 	"movw %%r8w, -2(%%rdi, %%rcx)\n\t" \
 	"jmp 39f\n\t" \
-	"33:\n\t" /* above 64 */ \
-	"cmpq $1024, %%rcx\n\t" \
-	"ja 36f\n\t" \
+	"33:\n\t" /* above 32 */ \
 	"cmpl $0, %[wide]\n\t" \
 	"je 35f\n\t" \
-	"cmpq $128, %%rcx\n\t" /* by 32 bytes: from both ends, up to 256 without a loop */ \
+	"cmpq $64, %%rcx\n\t" /* by 32 bytes, from both ends */ \
+	"ja 40f\n\t" \
+	"vmovdqu (%%rsi), %%ymm0\n\t" \
+	"vmovdqu -32(%%rsi, %%rcx), %%ymm1\n\t" \
+	"vmovdqu %%ymm0, (%%rdi)\n\t" \
+	"vmovdqu %%ymm1, -32(%%rdi, %%rcx)\n\t" \
+	"vzeroupper\n\t" \
+	"jmp 39f\n\t" \
+	"40:\n\t" \
+	"cmpq $1024, %%rcx\n\t" \
+	"ja 36f\n\t" \
+	"cmpq $128, %%rcx\n\t" \
 	"ja 37f\n\t" \
 	"vmovdqu (%%rsi), %%ymm0\n\t" \
 	"vmovdqu 32(%%rsi), %%ymm1\n\t" \
@@ -159,9 +161,23 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 	"vmovdqu %%ymm7, 96(%%r8)\n\t" \
 	"vzeroupper\n\t" \
 	"jmp 39f\n\t" \
-	"35:\n\t" /* by 16 bytes: blocks of 64, the last one overlapping */ \
+	"35:\n\t" /* by 16 bytes: from both ends, or blocks of 64, the last one overlapping */ \
+	"cmpq $1024, %%rcx\n\t" \
+	"ja 36f\n\t" \
+	"cmpq $64, %%rcx\n\t" \
+	"ja 41f\n\t" \
+	"movups (%%rsi), %%xmm0\n\t" \
+	"movups 16(%%rsi), %%xmm1\n\t" \
+	"movups -32(%%rsi, %%rcx), %%xmm2\n\t" \
+	"movups -16(%%rsi, %%rcx), %%xmm3\n\t" \
+	"movups %%xmm0, (%%rdi)\n\t" \
+	"movups %%xmm1, 16(%%rdi)\n\t" \
+	"movups %%xmm2, -32(%%rdi, %%rcx)\n\t" \
+	"movups %%xmm3, -16(%%rdi, %%rcx)\n\t" \
+	"jmp 39f\n\t" \
+	"41:\n\t" \
 	"leaq -64(%%rcx), %%r8\n\t" \
-	"40:\n\t" \
+	"42:\n\t" \
 	"movups (%%rsi), %%xmm0\n\t" \
 	"movups 16(%%rsi), %%xmm1\n\t" \
 	"movups 32(%%rsi), %%xmm2\n\t" \
@@ -173,7 +189,7 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 	"addq $64, %%rsi\n\t" \
 	"addq $64, %%rdi\n\t" \
 	"subq $64, %%r8\n\t" \
-	"ja 40b\n\t" \
+	"ja 42b\n\t" \
 	"movups (%%rsi, %%r8), %%xmm0\n\t" \
 	"movups 16(%%rsi, %%r8), %%xmm1\n\t" \
 	"movups 32(%%rsi, %%r8), %%xmm2\n\t" \
@@ -205,7 +221,8 @@ wr_section_push(struct wr_ring *_Atomic const *table, long rseq, const _Atomic u
 {
 	register const void *r9 __asm__("r9") = (const void *)table; /* then the ring */
 	register uint64_t r10 __asm__("r10") = (uint64_t)rseq;       /* then the head */
-	uint64_t alarm;
+	struct wr_ring *ring;
+	uint64_t head, alarm;
 	int exit;
 
 	__asm__ __volatile__(
@@ -260,8 +277,11 @@ wr_section_push(struct wr_ring *_Atomic const *table, long rseq, const _Atomic u
 		: [order] "d"(order), [wide] "m"(wr_section_wide)
 		: "r8", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "memory",
 		  "cc");
-	ret->ring = (struct wr_ring *)(uintptr_t)r9;
-	ret->head = r10;
+	/* Out of their registers at once: sanitizers call functions before each store below. */
+	ring = (struct wr_ring *)(uintptr_t)r9;
+	head = r10;
+	ret->ring = ring;
+	ret->head = head;
 	ret->alarm = alarm;
 	return exit;
 }
