@@ -37,7 +37,8 @@ _Noreturn void test_failed(const char *file, int line, const char *what);
 #define T_FAIL(...) \
 	do { \
 		char what_[2048]; \
-		snprintf(what_, sizeof(what_), __VA_ARGS__); \
+		if (snprintf(what_, sizeof(what_), __VA_ARGS__) < 0) \
+			what_[0] = 0; \
 		test_failed(__FILE__, __LINE__, what_); \
 	} while (0)
 /* The test cannot be run here. */

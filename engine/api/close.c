@@ -6,7 +6,8 @@
  *     -> at the deadline claims are abandoned, a little later the sink is cancelled
  *     -> flusher ends -> sink closed -> slow paths counted out -> descriptors closed
  *
- * Every wait is bounded by the caller's deadline plus a few GRACE_NS. thread: owner
+ * Every wait is bounded by the caller's deadline plus GRACE_NS, or STUCK_NS if a thread is stuck.
+ * thread: owner
  */
 #include "api/engine.h"
 
@@ -21,6 +22,7 @@
 #include "ring/fallback.h"
 
 #define GRACE_NS 50000000u
+#define STUCK_NS 1000000000u
 
 /* Closes one ring: a section's next push passes the limit, a reserve finds the bit. */
 static void close_ring(struct wr_ring *ring)
@@ -144,7 +146,8 @@ static int drain(struct weir *weir, uint64_t until_ns, int *ret_late)
 		wr_flusher_end(flusher);
 		return 0;
 	}
-	if (wait_for_one(&flusher->control.ended, wr_sys.now() + GRACE_NS))
+	/* It only needs a CPU, unless it hangs in the sink's submit(). */
+	if (wait_for_one(&flusher->control.ended, wr_sys.now() + STUCK_NS))
 		return -EBUSY;
 	pthread_join(weir->thread, NULL);
 	return 0;
@@ -181,7 +184,7 @@ static int close_engine(struct weir *weir, uint64_t timeout_ns, struct weir_clos
 {
 	struct wr_flusher *flusher = &weir->flusher;
 	struct weir_sink *sink = flusher->sink;
-	uint64_t now = wr_sys.now(), until_ns;
+	uint64_t now = wr_sys.now(), until_ns, wait;
 	int late = 0, stuck;
 
 	until_ns = timeout_ns > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + timeout_ns;
@@ -201,7 +204,10 @@ static int close_engine(struct weir *weir, uint64_t timeout_ns, struct weir_clos
 		flusher->sink = NULL;
 	}
 	now = wr_sys.now();
-	report->threads_stuck = count_stuck(weir, now + GRACE_NS);
+	/* A thread that was only preempted comes back soon; one that was cancelled never does. */
+	wait = until_ns > now ? until_ns - now : 0;
+	wait = wait < GRACE_NS ? GRACE_NS : wait > STUCK_NS ? STUCK_NS : wait;
+	report->threads_stuck = count_stuck(weir, now + wait);
 	close_descriptors(weir, report, stuck);
 	if (flusher->broken && report->left)
 		return -EPIPE;

@@ -86,6 +86,7 @@ static void set_policy(struct weir *weir)
 	const struct weir_config *config = &weir->config;
 	struct wr_policy *policy = &weir->flusher.config.policy;
 	struct wr_wake_settings *settings = &weir->wake.settings;
+	uint64_t slack = config->count_slack;
 	uint32_t signals = 0;
 
 	policy->threshold = off_to_zero(config->threshold);
@@ -103,6 +104,9 @@ static void set_policy(struct weir *weir)
 	signals |= config->urgent_mode == WEIR_MODE_ON ? WR_SIGNAL_URGENT : 0;
 	signals |= config->urgent_mode == WEIR_MODE_SHADOW ? WR_SIGNAL_URGENT_SHADOW : 0;
 	signals |= config->pressure_mode == WEIR_MODE_ON ? WR_SIGNAL_PRESSURE : 0;
+	/* Small thresholds are met exactly, wherever the pushes come from: each is counted. */
+	if (slack == WEIR_AUTO && config->threshold <= 8 * (uint64_t)wr_cpus_usable())
+		slack = 0;
 	/* ORDER none: relaxed, all of them. The handle is not out yet. */
 	atomic_store_explicit(&settings->threshold, policy->threshold, memory_order_relaxed);
 	atomic_store_explicit(&settings->threshold_bytes,
@@ -112,9 +116,7 @@ static void set_policy(struct weir *weir)
 	                      config->deadline_ns == WEIR_OFF ? WR_DUE_NEVER
 	                                                      : config->deadline_ns / 1000,
 	                      memory_order_relaxed);
-	atomic_store_explicit(&settings->slack,
-	                      config->count_slack > UINT32_MAX ? UINT32_MAX - 1
-	                                                       : (uint32_t)config->count_slack,
+	atomic_store_explicit(&settings->slack, slack >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)slack,
 	                      memory_order_relaxed);
 	atomic_store_explicit(&settings->signals, signals, memory_order_relaxed);
 	atomic_store_explicit(&settings->watermark,

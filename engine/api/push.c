@@ -330,6 +330,8 @@ static int try_fallback(struct push *push)
 			abort_reserved(push, ring);
 		return r;
 	}
+	if (!wr_is_ours(weir)) /* a handler has forked, and this is the child */
+		return -EPERM;
 	wr_fallback_copy(&push->put, &push->seen);
 	if (push->reserve)
 		count_one(&ring->claims_begun);

@@ -94,7 +94,10 @@ void wr_sources_fini(struct wr_sources *sources)
 		(void)cds_lfht_del(sources->table, &source->node);
 		urcu_bp_read_unlock();
 	}
-	urcu_bp_synchronize_rcu();
+	/*
+	 * Nobody looks anything up any more, so no grace period is waited for. In a forked child it
+	 * would never end: a thread of the parent may have been reading at that moment.
+	 */
 	for (uint32_t id = 1; id <= count(&sources->seen); id++) {
 		/* ORDER sources.made: acquire. */
 		source = atomic_load_explicit(&sources->by_id[id], memory_order_acquire);

@@ -128,19 +128,21 @@ static int audit_by_thread(struct weir *weir, struct weir_audit *ret)
 	/* ORDER flush.audit: seq_cst. The kick makes the flusher look. */
 	atomic_store_explicit(&control->audit, 1, memory_order_seq_cst);
 	wr_flusher_kick(&weir->flusher);
-	/* ORDER flush.audit: acquire. What the flusher wrote is read below. */
-	while (atomic_load_explicit(&control->audit, memory_order_acquire) == 1) {
-		if (atomic_load_explicit(&control->ended, memory_order_acquire))
+	/* ORDER flush.audit: seq_cst, an acquire. What the flusher wrote is read below. */
+	while (atomic_load_explicit(&control->audit, memory_order_seq_cst) == 1) {
+		if (atomic_load_explicit(&control->ended, memory_order_seq_cst))
 			break;
 		if (wr_sys.futex_wait(&control->audit, 1, until) == -ETIMEDOUT)
 			break;
 	}
-	if (atomic_compare_exchange_strong_explicit(&control->audit, &asked, 0,
-	                                            memory_order_acq_rel, memory_order_acquire))
-		return atomic_load_explicit(&control->ended, memory_order_acquire) ? -ESHUTDOWN
-		                                                                   : -ETIMEDOUT;
-	*ret = weir->flusher.audit;
-	return 0;
+	/* ORDER flush.audit: acquire. 2: answered. 1: withdrawn here. 0: withdrawn by the end. */
+	if (!atomic_compare_exchange_strong_explicit(&control->audit, &asked, 0,
+	                                             memory_order_acq_rel, memory_order_acquire) &&
+	    asked == 2) {
+		*ret = weir->flusher.audit;
+		return 0;
+	}
+	return atomic_load_explicit(&control->ended, memory_order_acquire) ? -ESHUTDOWN : -ETIMEDOUT;
 }
 
 /* The caller is the flusher, or there is none any more. */

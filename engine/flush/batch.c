@@ -327,8 +327,10 @@ static struct wr_batch *form(struct wr_flusher *flusher)
 	struct wr_batch *batch = wr_batch_alloc(flusher, max_spans);
 	uint64_t max_records, max_bytes;
 
-	if (!batch)
+	if (!batch) {
+		flusher->starved_ns = wr_sys.now() + WR_STARVED_NS;
 		return NULL;
+	}
 	max_records = limit_or(flusher->config.max_batch_records, flusher->caps.max_records);
 	max_bytes = limit_or(flusher->config.max_batch_bytes, flusher->caps.max_bytes);
 	batch->seen.cause = flusher->cause;

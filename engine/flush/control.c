@@ -243,6 +243,7 @@ void wr_flusher_end(struct wr_flusher *flusher)
 	unsigned reason = flusher->broken ? WR_DROPPED_FATAL : WR_DROPPED_SHUTDOWN;
 	struct tally rings;
 	uint64_t hidden;
+	uint32_t asked = 1;
 
 	wr_flusher_abandon(flusher); /* what lay behind them may still go, if the sink takes it */
 	(void)wr_flusher_turn(flusher, 0);
@@ -253,9 +254,14 @@ void wr_flusher_end(struct wr_flusher *flusher)
 	for (struct wr_batch *batch = flusher->live, *next; batch; batch = next) {
 		next = batch->live;
 		flusher->left_in_batches += batch->seen.records;
-		wr_count(&flusher->counters, reason, batch->seen.records);
-		wr_batch_live(flusher, batch, 0);
+		if (batch->at_sink) { /* it may still read it: the memory stays */
+			wr_count(&flusher->counters, reason, batch->seen.records);
+			wr_batch_live(flusher, batch, 0);
+		} else {
+			wr_batch_final(flusher, batch, reason);
+		}
 	}
+	flusher->again = flusher->parked = NULL;
 	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
 		struct wr_share *share = wr_cut_share(&flusher->cut, id);
 		struct wr_place head;
@@ -273,10 +279,13 @@ void wr_flusher_end(struct wr_flusher *flusher)
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);
 	wr_count_set(&flusher->counters, WR_TAKEN, 0);
 	flusher->next_segment = flusher->cut.segment_count;
-	/* ORDER flush.barrier: release. Nobody waits for what will not come. */
-	atomic_store_explicit(&flusher->control.ended, 1, memory_order_release);
+	/* ORDER flush.barrier: seq_cst, a release. Nobody waits for what will not come. */
+	atomic_store_explicit(&flusher->control.ended, 1, memory_order_seq_cst);
 	(void)wr_sys.futex_wake(&flusher->control.ended, INT_MAX);
 	atomic_fetch_add_explicit(&flusher->control.barrier_turn, 1, memory_order_release);
 	(void)wr_sys.futex_wake(&flusher->control.barrier_turn, INT_MAX);
-	(void)wr_sys.futex_wake(&flusher->control.audit, INT_MAX);
+	/* ORDER flush.audit: seq_cst. Who asks sees the end, or the end sees who asks. */
+	if (atomic_compare_exchange_strong_explicit(&flusher->control.audit, &asked, 0,
+	                                            memory_order_seq_cst, memory_order_relaxed))
+		(void)wr_sys.futex_wake(&flusher->control.audit, INT_MAX);
 }

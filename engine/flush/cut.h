@@ -55,7 +55,6 @@ struct wr_share {
 	uint64_t barrier;       /* position that the current barrier waits for */
 	uint64_t cut_ns;        /* no record above `taken` was pushed before */
 	uint64_t blocked_ns;    /* since when the ring is blocked, 0: it is not */
-	uint64_t waits_for;     /* head of the marked record that was retracted, for the closure */
 	struct wr_hold *first, **last;
 	uint32_t side_seen;     /* side entries below lie below the cut */
 	uint32_t rescan;        /* 1: walk the next cut, entries were dropped */
@@ -64,7 +63,6 @@ struct wr_share {
 	uint32_t in_cut;
 	uint32_t blocked;       /* WR_BLOCKED_*, 0: the cut reaches the head that was read */
 	uint32_t stalled;       /* the blocking claim was counted as stalled */
-	uint32_t last_note_ok;
 };
 
 /* A run of records in emission order. */
@@ -88,6 +86,7 @@ struct wr_cut {
 	struct wr_segment *segments;
 	uint32_t segment_count, segment_room;
 	uint32_t any_blocked;
+	uint32_t starved; /* no memory for a note: the cut stops before it */
 	uint64_t walks;
 	uint64_t aborted; /* aborted claims ever taken */
 	uint64_t floor_ns;

@@ -100,6 +100,8 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	flusher->cut.walks = 0;
 	wr_cut_make(&flusher->cut, flusher->wake->bits);
 	wr_count(&flusher->counters, WR_WALKS, flusher->cut.walks);
+	if (flusher->cut.starved)
+		flusher->starved_ns = wr_sys.now() + WR_STARVED_NS;
 	decision = wr_sleep_decide(flusher, wr_sys.now());
 	if (decision.cause == WEIR_CAUSE_NONE && flush && flusher->cut.records)
 		decision.cause = WEIR_CAUSE_MANUAL;
@@ -112,8 +114,11 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	flusher->cut_due_ns = policy->timer_mode == WEIR_MODE_ON && flusher->keep_us < WR_DUE_NEVER
 	                              ? flusher->keep_us * 1000
 	                              : UINT64_MAX;
-	if (wr_cut_take(&flusher->cut, t0, flusher->cut.any_blocked ? 0 : floor))
-		return 0; /* no memory for the list: try again at the next wake-up */
+	if (wr_cut_take(&flusher->cut, t0, flusher->cut.any_blocked ? 0 : floor)) {
+		flusher->next_segment = 0;
+		flusher->starved_ns = wr_sys.now() + WR_STARVED_NS;
+		return 1;
+	}
 	wr_count(&flusher->counters, WR_TAKEN, flusher->cut.records);
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);
 	flusher->next_segment = 0;
@@ -130,6 +135,7 @@ static int cut_and_decide(struct wr_flusher *flusher)
 /* Everything that can be done without waiting. Ends asleep, or held until the sink has room. */
 static void work(struct wr_flusher *flusher)
 {
+	flusher->starved_ns = 0;
 	for (;;) {
 		int progress = wr_verdicts(flusher);
 
@@ -139,7 +145,7 @@ static void work(struct wr_flusher *flusher)
 		progress |= wr_batch_send(flusher);
 		if (progress)
 			continue;
-		if (!wr_flusher_can_submit(flusher) || flusher->again) {
+		if (!wr_flusher_can_submit(flusher) || flusher->again || flusher->starved_ns) {
 			/*
 			 * Held: due stays BUSY, so that producers set no timer. A completion, the
 			 * sink's readiness or the second timer is sure to come; a broken sink gets
@@ -212,6 +218,16 @@ int wr_flusher_turn(struct wr_flusher *flusher, uint64_t until_ns)
 	return r;
 }
 
+/* Is there nothing left to do, or nothing that can be done? @shutdown as in struct wr_control. */
+static int is_over(struct wr_flusher *flusher, uint32_t shutdown)
+{
+	if (!shutdown || shutdown == 4)
+		return shutdown != 0;
+	if ((shutdown == 3 || flusher->broken) && !flusher->inflight)
+		return 1;
+	return wr_flusher_is_drained(flusher);
+}
+
 void wr_flusher_run(struct wr_flusher *flusher)
 {
 	int gave_up = 0;
@@ -225,8 +241,7 @@ void wr_flusher_run(struct wr_flusher *flusher)
 			gave_up = 1;
 			wr_flusher_abandon(flusher);
 		}
-		if (shutdown == 4 || (shutdown == 3 && !flusher->inflight) || (shutdown && flusher->broken && !flusher->inflight) ||
-		    (shutdown && wr_flusher_is_drained(flusher)))
+		if (is_over(flusher, shutdown))
 			break;
 		(void)wr_flusher_turn(flusher, UINT64_MAX);
 	}

@@ -23,6 +23,7 @@
 #include "stats/counters.h"
 
 #define WR_WATCHES 64
+#define WR_STARVED_NS 10000000u /* until the next try when no memory was left */
 
 /* A batch, or a piece of one. The rings' space is held by the batch as it was formed. */
 struct wr_batch {
@@ -101,7 +102,6 @@ struct wr_flusher {
 	uint32_t epoch;
 	uint32_t due_seq;
 	uint32_t timer_may_be_set;
-	uint32_t urgent;   /* keep_us comes from an urgent record */
 	uint64_t keep_us;  /* deadline of what the last cut left, us; WR_DUE_INF: nothing */
 	uint64_t soon_us;  /* what was taken from wake->soon and may still be needed */
 	uint64_t busy_ns;  /* since when due is BUSY */
@@ -116,6 +116,7 @@ struct wr_flusher {
 	uint32_t sink_full;    /* submit answered -EAGAIN and ready has not come */
 	uint32_t broken;       /* the sink said FATAL */
 	int32_t broken_code;
+	uint64_t starved_ns;   /* no memory was left: try again then; 0: there is */
 	uint32_t was_held;     /* a batch had to wait for the sink since the last cut */
 	struct wr_batch *again; /* to be submitted again, by seq */
 	struct wr_batch *parked; /* without a sink to go to */

@@ -179,7 +179,7 @@ void wr_cut_make(struct wr_cut *cut, const _Atomic uint64_t *bits)
 {
 	for (uint32_t i = 0; i < cut->set_count; i++)
 		cut->shares[cut->set[i]].in_cut = 0;
-	cut->set_count = cut->note_count = 0;
+	cut->set_count = cut->note_count = cut->starved = 0;
 	for (uint32_t word = 0; word < wr_rings_words(cut->rings); word++) {
 		/* ORDER wake.words: seq_cst. Set before the first record of the ring is committed. */
 		uint64_t set = atomic_load_explicit(&bits[word], memory_order_seq_cst) |
@@ -294,6 +294,7 @@ static void forget_side(struct wr_share *share)
 int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns)
 {
 	uint32_t left = cut->set_count;
+	uint64_t aborted = cut->aborted;
 	int progress = 1, force = 0;
 
 	cut->floor_ns = floor_ns;
@@ -309,8 +310,11 @@ int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns)
 			struct wr_share *share = &cut->shares[cut->set[i]];
 			int r = emit_ring(cut, share, force);
 
-			if (r < 0)
+			if (r < 0) { /* as if it had never begun */
+				cut->segment_count = 0;
+				cut->aborted = aborted;
 				return r;
+			}
 			progress |= r;
 			left += share->sent.count != share->cut.count;
 		}

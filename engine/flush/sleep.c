@@ -291,7 +291,9 @@ void wr_sleep_aux(struct wr_flusher *flusher)
 {
 	uint64_t next = min_u64(flusher->sink_timer_ns, count_stalled(flusher));
 
-	/* Without room at the sink its readiness or a completion comes first: a timer would only spin. */
+	if (flusher->starved_ns)
+		next = min_u64(next, flusher->starved_ns);
+	/* Without room at the sink a timer would only spin: a completion or its readiness comes. */
 	if (flusher->again && wr_flusher_can_submit(flusher) &&
 	    flusher->again->not_before_ns < next)
 		next = flusher->again->not_before_ns;

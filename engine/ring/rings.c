@@ -163,8 +163,15 @@ int wr_rings_get(struct wr_rings *rings, enum wr_ring_kind kind, uint32_t cpu,
 		return -EMFILE;
 	}
 	r = map_mirrored(rings, id, &data);
-	if (r)
+	if (r) {
+		/* ORDER none: relaxed. The id is given back if nobody took the next one meanwhile. */
+		uint32_t mine = id;
+
+		(void)atomic_compare_exchange_strong_explicit(&rings->last_id, &mine, id - 1,
+		                                              memory_order_relaxed,
+		                                              memory_order_relaxed);
 		return r;
+	}
 	ring = &rings->control[id];
 	init_ring(rings, ring, kind, cpu, id, data);
 	/*

@@ -33,7 +33,7 @@ done
 int push(struct wr_ring *_Atomic const *table, const _Atomic uint64_t *order, struct wr_seen *seen);
 int push(struct wr_ring *_Atomic const *table, const _Atomic uint64_t *order, struct wr_seen *seen)
 {
-	return wr_section_push(table, 0, order, 0, seen, 8, seen);
+	return wr_section_push(table, 0, order, 8, seen, seen);
 }
 SOURCE
 grep -q 'stlr' "$work/section.s" || { echo "Bail out! the commit is no store-release"; exit 1; }

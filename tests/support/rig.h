@@ -20,7 +20,8 @@
 
 /* What a batch looked like when it was submitted. */
 struct rig_batch {
-	uint64_t seq, first_record, records, bytes, formed_ns, deadline_ns, earliest_ns, latest_ns, at_ns;
+	uint64_t seq, first_record, records, bytes;
+	uint64_t formed_ns, deadline_ns, earliest_ns, latest_ns, at_ns;
 	uint32_t cause, attempt, span_count;
 	struct weir_batch *batch;
 };

@@ -62,8 +62,9 @@ static inline void ring_open_wide(struct wr_ring *ring)
 	uint64_t head = atomic_load(&ring->head);
 
 	atomic_store(&ring->alarm, wr_alarm_make(7, 0, wr_head_count(head) + FAR));
-	atomic_store(&ring->limit, wr_limit_make(0, 0, WR_STOP_FULL,
-	                                         wr_head_position(head) + (uint32_t)wr_ring_bytes(ring)));
+	atomic_store(&ring->limit,
+	             wr_limit_make(0, 0, WR_STOP_FULL,
+	                           wr_head_position(head) + (uint32_t)wr_ring_bytes(ring)));
 }
 
 static inline struct wr_ring *ring_make(struct wr_rings *rings, enum wr_ring_kind kind, uint32_t cpu)

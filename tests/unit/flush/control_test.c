@@ -176,10 +176,29 @@ Test(flush_control, an_audit_counts_open_claims_as_not_accepted)
 	T_EQ(audit().residual, 0);
 }
 
+Test(flush_control, an_audit_counts_what_lies_behind_a_place_of_unknown_size_as_not_accepted)
+{
+	struct wr_put put = { .total = 16 };
+	struct wr_seen seen;
+
+	rig_init();
+	rig_open(0);
+	rig_push("a");
+	T_EQ(wr_fallback_reserve(rig_ring(0), &put, &seen), WR_PUSHED);
+	rig_push("b");
+	T_EQ(audit().pending_ring, 1);
+	T_EQ(audit().accepted, 1);
+	T_EQ(audit().residual, 0);
+	wr_fallback_commit(&seen, wr_header_make(1, 0, WEIR_REC_COMMITTED));
+	T_EQ(audit().accepted, 3);
+	T_EQ(audit().residual, 0);
+}
+
 Test(flush_control, one_too_many_in_any_counter_of_an_end_fails_the_audit)
 {
-	static const unsigned ends[] = { WR_DELIVERED,         WR_DROPPED_REJECTED, WR_DROPPED_TIMEOUT,
-		                         WR_DROPPED_TOO_LARGE, WR_DROPPED_FATAL,    WR_DROPPED_SHUTDOWN,
+	static const unsigned ends[] = { WR_DELIVERED,        WR_DROPPED_REJECTED,
+		                         WR_DROPPED_TIMEOUT,  WR_DROPPED_TOO_LARGE,
+		                         WR_DROPPED_FATAL,    WR_DROPPED_SHUTDOWN,
 		                         WR_DEAD_LETTERED };
 
 	rig_init();

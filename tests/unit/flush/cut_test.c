@@ -38,7 +38,8 @@ static void begin(const char *kinds)
 /* One record of one letter. @flags: WEIR_REC_RESERVED for a claim. Returns where it lies. */
 static uint64_t put_with(uint32_t id, char letter, const struct wr_mark *mark, uint32_t flags)
 {
-	struct iovec iov[2] = { { (void *)(uintptr_t)mark, mark ? sizeof(*mark) : 0 }, { &letter, 1 } };
+	struct iovec iov[2] = { { (void *)(uintptr_t)mark, mark ? sizeof(*mark) : 0 },
+		                { &letter, 1 } };
 	struct wr_put put = { .epoch = WR_ANY_EPOCH, .iov = iov, .iov_count = 2 };
 	struct wr_seen seen;
 

@@ -12,7 +12,8 @@
 #define EPOCH 5u
 /* The clock is rounded up to the next microsecond, so that a timer never goes off early. */
 #define DUE_US (NOW_US + 1 + DEADLINE_US)
-#define ALL_SIGNALS (WR_SIGNAL_SIZE | WR_SIGNAL_BYTES | WR_SIGNAL_TIMER | WR_SIGNAL_URGENT | WR_SIGNAL_PRESSURE)
+#define ALL_SIGNALS \
+	(WR_SIGNAL_SIZE | WR_SIGNAL_BYTES | WR_SIGNAL_TIMER | WR_SIGNAL_URGENT | WR_SIGNAL_PRESSURE)
 
 static struct wr_rings rings;
 static struct wr_ring *ring[6];

@@ -42,7 +42,8 @@ Test(ring_cpus, an_unfinished_list_is_refused)
 
 Test(ring_cpus, letters_spaces_and_signs_are_refused)
 {
-	static const char *const bad[] = { "a", "0x1", "0-3a", " 0", "0 ", "0;1", "+1", "0-3-5", "0--1" };
+	static const char *const bad[] = { "a",   "0x1", "0-3a",  " 0",  "0 ",
+		                           "0;1", "+1",  "0-3-5", "0--1" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		T_EQ(wr_cpus_parse(bad[i]), -EINVAL);

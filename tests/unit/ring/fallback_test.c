@@ -76,7 +76,8 @@ Test(ring_fallback, an_alarm_does_not_stop_a_reserve)
 Test(ring_fallback, copy_lays_the_pieces_behind_the_header_and_leaves_the_header)
 {
 	struct wr_ring *ring = begin();
-	struct iovec iov[] = { { (void *)(uintptr_t) "ab", 2 }, { NULL, 0 }, { (void *)(uintptr_t) "cde", 3 } };
+	char ab[] = "ab", cde[] = "cde";
+	struct iovec iov[] = { { ab, 2 }, { NULL, 0 }, { cde, 3 } };
 	struct wr_put put = put_of(5, iov);
 	struct wr_seen seen;
 

@@ -677,7 +677,8 @@ static void set_trap(void)
 }
 
 /* Not inlined, and the size is used behind the push: an abort must not have changed it. */
-static __attribute__((noinline)) uint64_t push_own(long offset, const void *data, uint64_t size, int *ret)
+static __attribute__((noinline)) uint64_t push_own(long offset, const void *data, uint64_t size,
+                                                   int *ret)
 {
 	*ret = wr_section_push(table, offset, &order, wr_header_make((uint32_t)size, 0, FLAGS), data,
 	                       &seen);
