@@ -176,7 +176,7 @@ install_rootless() {
 	for package in "$@"; do
 		case $package in
 		gcc | g++ | libc6-dev | meson | clang*)
-			say "             not root, and sudo asks for a password: someone who may must run"
+			say "             not root, and no sudo without a password. Someone must run:"
 			say "                 apt-get install -y --no-install-recommends $*"
 			return 1
 			;;
@@ -203,7 +203,8 @@ install_rootless() {
 
 apt_rootless() {
 	LC_ALL=C apt-get -o Dir::State::Lists="$deps/lists" -o Dir::Cache="$deps/cache" \
-		-o Debug::NoLocking=true -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=2 "$@"
+		-o Debug::NoLocking=true -o APT::Sandbox::User="$(id -un)" \
+		-o Acquire::Retries=2 "$@"
 }
 
 # A -dev package is of no use without its library.
@@ -220,7 +221,8 @@ rootless_companions() {
 
 use_rootless() {
 	[ -d "$deps/root/usr" ] || return 0
-	rootless_lib=$(find "$deps/root/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*' | head -n 1)
+	rootless_lib=$(find "$deps/root/usr/lib" -maxdepth 1 -type d -name '*-linux-gnu*' |
+		head -n 1)
 	PKG_CONFIG_PATH=$rootless_lib/pkgconfig${PKG_CONFIG_PATH+:$PKG_CONFIG_PATH}
 	LD_LIBRARY_PATH=$rootless_lib${LD_LIBRARY_PATH+:$LD_LIBRARY_PATH}
 	PATH=$deps/root/usr/bin:$PATH
@@ -232,17 +234,22 @@ setup() {
 	setup_tree=$1
 	shift
 	setup_stamp=$setup_tree/.options
-	if [ -f "$setup_tree/build.ninja" ] && [ "$(cat "$setup_stamp" 2>/dev/null)" = "$*" ]; then
-		return 0
-	fi
-	if [ -f "$setup_tree/build.ninja" ] &&
-		! quiet meson setup --reconfigure "$@" "$setup_tree" "$root"; then
-		# Of another checkout, or of another meson: begin again.
-		rm -rf "$setup_tree/build.ninja" "$setup_tree/meson-private" "$setup_tree/meson-info"
+	setup_want="$*"
+	for setup_file in "$@"; do
+		[ ! -f "$setup_file" ] || setup_want="$setup_want $(cksum <"$setup_file")"
+	done
+	if [ -f "$setup_tree/build.ninja" ]; then
+		[ "$(cat "$setup_stamp" 2>/dev/null)" != "$setup_want" ] || return 0
+		# A changed native or cross file, another checkout or another meson: begin again.
+		if [ "$setup_want" != "$*" ] ||
+			! quiet meson setup --reconfigure "$@" "$setup_tree" "$root"; then
+			rm -rf "$setup_tree/build.ninja" "$setup_tree/meson-private" \
+				"$setup_tree/meson-info"
+		fi
 	fi
 	if [ ! -f "$setup_tree/build.ninja" ]; then
 		mkdir -p "$setup_tree"
 		quiet meson setup "$@" "$setup_tree" "$root" || return 1
 	fi
-	printf '%s' "$*" >"$setup_stamp"
+	printf '%s' "$setup_want" >"$setup_stamp"
 }

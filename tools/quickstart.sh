@@ -59,11 +59,11 @@ cd "$root"
 list_text() {
 	for place in /usr/include /usr/share/common-licenses /usr/share/doc /usr/share/perl \
 		/usr/share/perl5 /usr/lib/python3 /var/lib/dpkg/info /var/lib/apt/lists \
-		/usr/share/zoneinfo /usr/share/meson /usr/share/misc "$root/include" "$root/engine"; do
+		/usr/share/zoneinfo /usr/share/meson /usr/share/misc "$root/engine"; do
 		[ -d "$place" ] || continue
-		find "$place" -type f -size -40000k \( -name '*.h' -o -name '*.hpp' -o -name '*.txt' \
+		find "$place" -type f -size -40000k \( -name '*.h' -o -name '*.txt' \
 			-o -name '*.py' -o -name '*.p[lm]' -o -name '*.pod' -o -name '*.list' \
-			-o -name '*.md5sums' -o -name '*.templates' -o -name '*.post*' -o -name '*.tab' \
+			-o -name '*.md5sums' -o -name '*.templates' -o -name '*.tab' \
 			-o -name '*_Packages' -o -name '*.c' -o -name copyright -o -name 'README*' \
 			-o -path '/usr/share/common-licenses/*' \) -print 2>/dev/null || true
 	done
@@ -108,7 +108,7 @@ say "weir quick start                                  log: build/quickstart.log
 step='system' fix='run it on Linux'
 [ "$(uname -s)" = Linux ] || die 'weir is for Linux'
 say "[1/4] system     $(system_name), Linux $(uname -r), $(uname -m), $(cpus) CPUs"
-proc_is_there || say '      warning: no /proc is mounted here: expect trouble (mount -t proc proc /proc)'
+proc_is_there || say '      warning: no /proc is mounted here (mount -t proc proc /proc)'
 free_kb=$(df -Pk "$work" | awk 'NR == 2 { print $4 }')
 [ "$free_kb" -ge 700000 ] || die "700 MB are needed in $work, $((free_kb / 1024)) are free"
 
@@ -173,11 +173,13 @@ lines=$(cat "$data"/text-*.txt | wc -l)
 	die "pushed ${pushed:-?} records, delivered ${delivered:-?}"
 [ "$records" -eq "$lines" ] || die "$lines lines went in, $records came out"
 seconds=$(number seconds)
-say "      pushed $(grouped "$pushed")   delivered $(grouped "$delivered")   dropped $(number dropped)   lost 0     OK"
-say "      $(grouped "$bytes") bytes of text went in; the same came back, from each of $compared sources"
+say "      pushed $(grouped "$pushed")   delivered $(grouped "$delivered")" \
+	"  dropped $(number dropped)   lost 0     OK"
+say "      $(grouped "$bytes") bytes of text went in; the same came back, from $compared sources"
 say "      $(awk -v r="$pushed" -v b="$bytes" -v s="$seconds" 'BEGIN {
 	if (s > 0) printf "%.1f M records/s, %.0f MB/s, in %.2f s", r / s / 1e6, b / s / 1e6, s }')"
-say "      $(grouped "$(number batches)") batches in $(find "$data/log" -type f | wc -l) files; every checksum is right"
+segments=$(find "$data/log" -type f -size +0 | wc -l)
+say "      $(grouped "$(number batches)") batches in $segments files; every checksum is right"
 say ''
 say 'next: build/weir cat build/quickstart/log | head     look at the data'
 say '      build/weir doctor                              what this machine offers'

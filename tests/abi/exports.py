@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""exports.py INCLUDE SHARED STATIC MAN - exported names are the declared ones, no more, no less, and
-the manual names them all. TAP."""
+"""exports.py INCLUDE SHARED STATIC MAN - exported names are the declared ones, no more, no less,
+and the manual names them all. TAP."""
 import os
 import re
 import subprocess

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""headers.py INCLUDE GENERATED - each installed header alone, in every language it promises. TAP."""
+"""headers.py INCLUDE GENERATED - each installed header alone, in every language. TAP."""
 import os
 import shutil
 import subprocess
@@ -31,9 +31,9 @@ def compiles(job):
 
 
 def has_language(compiler, language):
-    done = subprocess.run([compiler, "-x", language, "-fsyntax-only", "-"], input="#include <stddef.h>",
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-                          check=False)
+    done = subprocess.run([compiler, "-x", language, "-fsyntax-only", "-"],
+                          input="#include <stddef.h>", stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, text=True, check=False)
     return done.returncode == 0
 
 

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """cut.py [SCHEDULES] - random model of the order rule (engine/ring/mark.c, engine/flush/order.c).
 
-Threads push numbered records on rings, move between rings, and are interrupted by handlers that push
-as well. The last ring is a fallback ring: records of others may lie in it uncommitted. Cuts are read
-ring by ring while pushes go on. Demanded: each thread's records come out in the order of its pushes.
-The rule as a whole must keep every schedule; without any one of its pieces some must break. TAP."""
+Threads push numbered records on rings, move between rings, and are interrupted by handlers that
+push as well. The last ring is a fallback ring: records of others may lie in it uncommitted.
+Cuts are read ring by ring while pushes go on. Demanded: each thread's records come out in the
+order of its pushes. The rule as a whole must keep every schedule; without any one of its pieces
+some must break. TAP."""
 import random
 import sys
 
@@ -17,7 +18,7 @@ class Rule:
     def __init__(self, marks=True, closure=True, retraction=True, version=True, whole_set=True):
         self.marks = marks              # a record that changes rings names where it comes from
         self.closure = closure          # a cut is extended to what its marks name
-        self.retraction = retraction    # or cut short before a mark that names what is not there yet
+        self.retraction = retraction    # or cut short before a mark that names what is missing
         self.version = version          # a change of the order word can be told from none
         self.whole_set = whole_set      # the word is a set of rings, not the last one alone
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""run.py [--full] - searches the model of the wake protocol to its end, and demands a trace of every
-mutant. TAP on stdout. Exits 77 when spin or a compiler is missing."""
+"""run.py [--full] - searches the model of the wake protocol to its end, and demands a trace of
+every mutant. TAP on stdout. Exits 77 when spin or a compiler is missing."""
 import os
 import re
 import shutil

@@ -2,23 +2,24 @@
 /*
  * wake.pml - the wake protocol: how a producer wakes a sleeping flusher.
  *
- * It models engine/flush/wake.c (labels section .. step6) and engine/flush/sleep.c (labels busy, S1 ..
- * S6, arm) on rseq rings: one atomic step per access to a shared word, a store buffer per CPU for the
- * one plain store there is (head), context switches that abort sections, and a membarrier that does.
- * A process may stop for ever at any step: every state in which the others have gone on is searched.
+ * It models engine/flush/wake.c (labels section .. step6) and engine/flush/sleep.c (labels
+ * busy, S1 .. S6, arm) on rseq rings: one atomic step per access to a shared word, a store
+ * buffer per CPU for the one plain store there is (head), context switches that abort sections,
+ * and a membarrier that does. A process may stop for ever at any step: every state in which the
+ * others have gone on is searched.
  *
  *     due     0 BUSY, 1 INF, 2v unconfirmed, 2v+1 confirmed; v holds a time and, with URGENT, seq
  *     timer   0 not set, else the time it stands at; whether time passes is left open
  *     alarm   {epoch, trip, base}; base is trip - stride, the count already credited
  *     sum     {epoch, signalled, count}
  *
- * Promised: a committed record never lies there while the flusher sleeps without a timer or an event;
- * once all producers are through, a reached threshold is signalled, and an urgent record's timer is
- * not later than it asked for.
+ * Promised: a committed record never lies there while the flusher sleeps without a timer or an
+ * event; once all producers are through, a reached threshold is signalled, and an urgent
+ * record's timer is not later than it asked for.
  *
- * CFGA: two threads on one CPU. CFGB: one on each of two. URGENT: thread 0 pushes with a max age.
- * NPUSH pushes each, CMAX times busy, threshold THR, stride STR. M_*: mutants, each takes one piece
- * away; run.py demands a trace for each.
+ * CFGA: two threads on one CPU. CFGB: one on each of two. URGENT: thread 0 pushes with a max
+ * age. NPUSH pushes each, CMAX times busy, threshold THR, stride STR. M_*: mutants, each takes
+ * one piece away; run.py demands a trace for each.
  */
 #ifndef THR
 #define THR 2
@@ -382,7 +383,8 @@ proctype StoreBuffer(byte r)
 #define CLEAR_OLD d = 0
 #endif
 #define GO_TO_SLEEP \
-	atomic { i = 0; c = 0; total = 0; d = 0; k = 0; dealt = 0; at[0] = 0; LAST_AT = 0; TAKEN = 0; \
+	atomic { i = 0; c = 0; total = 0; d = 0; k = 0; dealt = 0; \
+		at[0] = 0; LAST_AT = 0; TAKEN = 0; \
 		asleep = 1; assert(NOTHING_LEFT || COVERED) }
 #ifdef CFGA
 #define LAST_AT at[0]
@@ -439,7 +441,7 @@ S1:
 #ifndef M_DISARM_LATE
 	if
 	:: IS_TIME(d) -> timer = 0
-	:: IS_TIME(d) && CONFIRMED(d) -> skip /* it has gone off: perhaps unread, a stale one then */
+	:: IS_TIME(d) && CONFIRMED(d) -> skip /* gone off, perhaps unread: then stale */
 	:: else
 	fi;
 #endif

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct weir *weir;
@@ -484,6 +485,78 @@ static void own_loop(double seconds)
 	ok(!finish(&meter), "loop=own: the identity holds (%" PRIu64 " turns)", turns);
 }
 
+/* Sends the calling thread to the n-th CPU that it may use. 0: there is none. */
+static int go_to(const cpu_set_t *all, int n)
+{
+	for (size_t i = 0; i < CPU_SETSIZE; i++) {
+		cpu_set_t one;
+
+		if (!CPU_ISSET(i, all) || n--)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(i, &one);
+		return sched_setaffinity(0, sizeof(one), &one) == 0;
+	}
+	return 0;
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+	return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
+
+/*
+ * An open claim holds up what lies behind it, and what its thread pushes elsewhere afterwards. The
+ * flusher waits for the commit, asleep, and others' records go on.
+ */
+static void open_claim(void)
+{
+	static struct meter meter;
+	struct weir_config config;
+	struct weir_claim claim;
+	cpu_set_t all;
+	uint64_t used;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	if (CPU_COUNT(&all) < 2) {
+		skip("one CPU", "an open claim: the flusher sleeps");
+		return;
+	}
+	quiet_config(&config);
+	config.deadline_ns = WEIR_MILLIS(1);
+	config.threshold = 3;
+	config.claim_max_ns = WEIR_MILLIS(10);
+	prepare(&meter);
+	weir = open_or_die(&config, &meter);
+	go_to(&all, 0);
+	ticket_write(pushers[0], 0, pushers[0]->buffer[0], 100);
+	if (weir_claim(weir, 100, NULL, &claim))
+		abort();
+	memcpy(claim.data, pushers[0]->buffer[0], 100);
+	ticket_accepted(pushers[0], 0);
+	(void)push_ticket(weir, pushers[0], 0, 100, NULL); /* behind it */
+	go_to(&all, 1);
+	for (int i = 0; i < 10; i++)
+		(void)push_ticket(weir, pushers[0], 0, 100, NULL); /* elsewhere, and after it */
+	nap_ns(50000000);
+	used = cpu_ns();
+	nap_ns(500000000);
+	used = cpu_ns() - used;
+	ok(used < WEIR_MILLIS(250), "an open claim: the flusher sleeps (%" PRIu64 " us used)",
+	   used / 1000);
+	ok(!atomic_load(&meter.delivered) && stats_of(weir).claims_stalled >= 1,
+	   "an open claim: what comes after it waits, and it is counted as stalled");
+	ok(weir_commit(&claim) == 0 && wait_count(&meter.delivered, 12, 30) &&
+	           !atomic_load(&ledger.misordered),
+	   "its commit lets everything go, in order");
+	tally_add(&pushers[0]->tally[0], 0);
+	ok(!finish(&meter), "an open claim: the identity holds");
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
 int main(void)
 {
 	struct sigaction action = { .sa_handler = push_in_handler, .sa_flags = SA_RESTART };
@@ -500,6 +573,7 @@ int main(void)
 	thresholds();
 	barrier_of_many(seconds * 0.4);
 	own_loop(seconds * 0.3);
+	open_claim();
 	for (uint32_t i = 0; i < 8; i++)
 		free(pushers[i]);
 	return done();

@@ -263,11 +263,11 @@ static int try_one(void *arg)
 	return bad;
 }
 
-static void try_all(double seconds)
+static void try_all(double seconds, int rseq)
 {
 	uint64_t rng = stress_seed();
 
-	for (int fallback = 0; fallback < 2; fallback++) {
+	for (int fallback = rseq ? 0 : 1; fallback < 2; fallback++) {
 		for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
 			const struct point *point = &points[i];
 			unsigned first = (unsigned)below(&rng, MODES);
@@ -278,7 +278,12 @@ static void try_all(double seconds)
 			for (unsigned k = 0; k < modes; k++) {
 				struct scenario scenario = { point, (first + k) % MODES, fallback,
 					                     rnd(&rng) };
-				int r = in_child(try_one, &scenario, 60);
+				int r;
+
+				/* its unwinding leaves a poisoned stack behind */
+				if (STRESS_ASAN && scenario.mode == CANCEL)
+					scenario.mode = FREEZE;
+				r = in_child(try_one, &scenario, 60);
 
 				ok(!r, "%s at %s on %s rings: others go on, close says so (%d)",
 				   mode_names[scenario.mode], point->name,
@@ -290,12 +295,14 @@ static void try_all(double seconds)
 
 int main(void)
 {
+	int rseq = wr_rseq_detect() == WR_RSEQ_YES;
+
 	(void)stress_seed();
 	for (uint32_t i = 0; i < 4; i++)
 		pushers[i] = calloc(1, sizeof(*pushers[i]));
-	if (wr_rseq_detect() != WR_RSEQ_YES)
-		note("no rseq here: both halves run on fallback rings");
-	try_all(stress_seconds());
+	if (!rseq)
+		skip("no rseq here", "a thread frozen at any point of a push on an rseq ring");
+	try_all(stress_seconds(), rseq);
 	for (uint32_t i = 0; i < 4; i++)
 		free(pushers[i]);
 	return done();

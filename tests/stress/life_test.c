@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * life_test.c - engines come and go: thousands one after the other, 64 at once, failures at each step
- * of opening, every byte given back, hosts that load the library at run time or bring their own
- * allocator. Descriptors, threads and memory are as before.
+ * of opening, every byte given back, a host with or without jemalloc. Descriptors, threads and memory
+ * are as before.
  */
 #include "stress.h"
 
@@ -368,42 +368,6 @@ static int little_space(void *arg)
 	return outcomes == 3 ? 0 : 4;
 }
 
-/* A host that knows the library only by name. */
-static void loaded(const char *path)
-{
-	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	int (*open_sink)(const char *, struct weir_sink **, struct weir_why *);
-	int (*open)(const struct weir_config *, struct weir_sink *, struct weir **, struct weir_why *);
-	int (*push)(struct weir *, const void *, size_t);
-	int (*close)(struct weir *, uint64_t, struct weir_close_report *);
-	int (*give_back)(struct weir *);
-	struct weir_sink *sink = NULL;
-	struct weir *weir = NULL;
-	int good = library != NULL;
-
-	if (!library)
-		note("%s", dlerror());
-	if (good) {
-		*(void **)&open_sink = dlsym(library, "weir_sink_open");
-		*(void **)&open = dlsym(library, "weir_open");
-		*(void **)&push = dlsym(library, "weir_push");
-		*(void **)&close = dlsym(library, "weir_close");
-		*(void **)&give_back = dlsym(library, "weir_free");
-		good = open_sink && open && push && close && give_back;
-	}
-	ok(good, "the library can be loaded at run time");
-	if (!good)
-		return;
-	good = open_sink("null:", &sink, NULL) == 0 && open(NULL, sink, &weir, NULL) == 0;
-	for (int i = 0; good && i < 1000; i++)
-		good = push(weir, "loaded", 6) == 0;
-	good = good && close(weir, WEIR_SECONDS(10), NULL) == 0;
-	ok(good, "a host that loaded it pushes and closes");
-	ok(push(weir, "x", 1) == -ESHUTDOWN && give_back(weir) == 0 && dlclose(library) == 0,
-	   "and unloads it");
-	ok(dlopen(path, RTLD_NOW | RTLD_NOLOAD) != NULL, "which does nothing: it stays in memory");
-}
-
 /* Whatever malloc this process has, the library must get on with it. */
 static void allocator_of_the_host(void)
 {
@@ -415,7 +379,7 @@ static void allocator_of_the_host(void)
 	   jemalloc ? "with" : "without");
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	double rounds = stress_seconds() * 170;
 
@@ -435,9 +399,5 @@ int main(int argc, char **argv)
 
 		ok(!r, "little address space: -ENOMEM (%d)", r);
 	}
-	if (argc > 1 && !STRESS_ASAN && !STRESS_TSAN)
-		loaded(argv[1]);
-	else
-		skip("no library was named", "the library can be loaded at run time");
 	return done();
 }

@@ -260,7 +260,7 @@ def dead_files():
             stem = os.path.splitext(name)[0]
             part = re.sub(r"^bench_|_test$", "", stem)  # named in a loop
             used = name in listed or f"'{part}'" in listed or name in included
-            used = used or (path.endswith((".py", ".c")) and re.search(rf"\b{stem}\b", python))
+            used = used or re.search(rf"\b{stem}\b", python + listed * path.endswith(".pml"))
         else:
             continue
         if not used:
