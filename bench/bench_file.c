@@ -7,9 +7,10 @@
  *
  *     bench_file [DIR [MIB [RECORD_BYTES [ROUNDS]]]]
  *
- * The two alternate in one run; each round begins by removing what the round before has written
- * (write/new), or writes over it (write/over; the log never writes over a segment). DIR should be on
- * tmpfs, so that no disk is measured. Medians, and their ratio.
+ * Two pairs alternate in one run. `over`: both write over pages that are there, as a log does that
+ * is as large as max_bytes lets it be; write(2) writes over its file. `new`: both begin each round
+ * by removing what the round before has written. DIR should be on tmpfs, so that no disk is
+ * measured. Medians, and the ratio of each pair.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,8 +26,9 @@
 
 #define ROUNDS_MAX 64
 #define PIECE (1u << 20)
+#define MIN_LOG (UINT64_C(128) << 20) /* two segments */
 
-static char log_dir[4096], plain_path[4096];
+static char over_dir[4096], new_dir[4096], plain_path[4096];
 static uint64_t payload_bytes;
 static size_t record_bytes;
 static uint8_t piece[PIECE];
@@ -37,9 +39,9 @@ static void die(const char *what)
 	exit(1);
 }
 
-static void remove_log(void)
+static void remove_log(const char *path)
 {
-	DIR *dir = opendir(log_dir);
+	DIR *dir = opendir(path);
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
@@ -47,7 +49,7 @@ static void remove_log(void)
 			unlinkat(dirfd(dir), entry->d_name, 0);
 	if (dir)
 		closedir(dir);
-	rmdir(log_dir);
+	rmdir(path);
 }
 
 static double write_round(int over)
@@ -69,25 +71,37 @@ static double write_round(int over)
 	return (double)payload_bytes / (double)(t1 - t0) * 1000;
 }
 
-static double weir_round(void)
+/* An engine as a program sets one up that moves much and waits for nothing. */
+static struct weir *open_weir(const char *dir, uint64_t max_bytes)
 {
-	struct weir_push_options options = { .wait = WEIR_PUSH_WAIT, .wait_ns = WEIR_SECONDS(60) };
 	struct weir_config config;
 	struct weir_sink *sink;
 	struct weir *weir;
 	struct weir_why why;
 	char uri[5000];
-	uint64_t t0, t1;
 
-	remove_log();
-	snprintf(uri, sizeof(uri), "file:%s?sync=none", log_dir);
+	snprintf(uri, sizeof(uri), "file:%s?sync=none&segment=64MiB&max_bytes=%llu", dir,
+	         (unsigned long long)max_bytes);
 	weir_config_init(&config);
 	if (weir_config_preset(&config, "throughput", &why) || weir_sink_open(uri, &sink, &why) ||
 	    weir_open(&config, sink, &weir, &why)) {
 		fprintf(stderr, "bench_file: %s\n", why.text);
 		exit(1);
 	}
-	t0 = bench_now();
+	return weir;
+}
+
+static void close_weir(struct weir *weir)
+{
+	weir_close(weir, WEIR_SECONDS(10), NULL);
+	weir_free(weir);
+}
+
+static double push_round(struct weir *weir)
+{
+	struct weir_push_options options = { .wait = WEIR_PUSH_WAIT, .wait_ns = WEIR_SECONDS(60) };
+	uint64_t t0 = bench_now(), t1;
+
 	for (uint64_t done = 0; done < payload_bytes; done += record_bytes) {
 		const void *data = piece + done % (PIECE - record_bytes);
 
@@ -98,9 +112,17 @@ static double weir_round(void)
 	if (weir_flush_wait(weir, WEIR_SECONDS(60)))
 		die("flush");
 	t1 = bench_now();
-	weir_close(weir, WEIR_SECONDS(10), NULL);
-	weir_free(weir);
 	return (double)payload_bytes / (double)(t1 - t0) * 1000;
+}
+
+static double new_round(void)
+{
+	struct weir *weir = open_weir(new_dir, 0);
+	double speed = push_round(weir);
+
+	close_weir(weir);
+	remove_log(new_dir);
+	return speed;
 }
 
 static int compare(const void *a, const void *b)
@@ -116,11 +138,19 @@ static double median(double *samples, unsigned rounds)
 	return samples[rounds / 2];
 }
 
+static void print_pair(const char *what, double weir, double plain)
+{
+	printf("file/write/%-7s %8.0f\n", what, plain);
+	printf("file/weir/%-8s %8.0f   %.2f x of file/write/%s\n", what, weir, weir / plain, what);
+}
+
 int main(int argc, char **argv)
 {
 	const char *dir = argc > 1 ? argv[1] : "/dev/shm";
 	unsigned rounds = argc > 4 ? (unsigned)atoi(argv[4]) : 7;
-	double over[ROUNDS_MAX], fresh[ROUNDS_MAX], mine[ROUNDS_MAX], m;
+	double write_over[ROUNDS_MAX], write_new[ROUNDS_MAX], weir_over[ROUNDS_MAX];
+	double weir_new[ROUNDS_MAX];
+	struct weir *weir;
 
 	payload_bytes = (uint64_t)(argc > 2 ? atoi(argv[2]) : 512) << 20;
 	record_bytes = argc > 3 ? (size_t)atoi(argv[3]) : 256;
@@ -129,23 +159,26 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench_file [DIR [MIB [RECORD_BYTES [ROUNDS]]]]\n");
 		return 2;
 	}
-	snprintf(log_dir, sizeof(log_dir), "%s/weir-bench.%d.log", dir, (int)getpid());
+	snprintf(over_dir, sizeof(over_dir), "%s/weir-bench.%d.over", dir, (int)getpid());
+	snprintf(new_dir, sizeof(new_dir), "%s/weir-bench.%d.new", dir, (int)getpid());
 	snprintf(plain_path, sizeof(plain_path), "%s/weir-bench.%d.plain", dir, (int)getpid());
 	memset(piece, 'x', sizeof(piece));
-	(void)write_round(0);
+	/* Until the log is as large as it may be: then each segment is written over an old one. */
+	weir = open_weir(over_dir, payload_bytes > MIN_LOG ? payload_bytes : MIN_LOG);
+	(void)push_round(weir);
+	(void)push_round(weir);
 	for (unsigned i = 0; i < rounds; i++) {
-		mine[i] = weir_round();
-		over[i] = write_round(1);
-		fresh[i] = write_round(0);
+		weir_new[i] = new_round();
+		write_new[i] = write_round(0);
+		write_over[i] = write_round(1);
+		weir_over[i] = push_round(weir);
 	}
-	remove_log();
+	close_weir(weir);
+	remove_log(over_dir);
 	unlink(plain_path);
-	m = median(mine, rounds);
-	printf("%-24s %8s   %zu-byte records, %llu MiB, %u rounds\n", "payload, MB/s", "median",
+	printf("%-18s %8s   %zu-byte records, %llu MiB, %u rounds\n", "payload, MB/s", "median",
 	       record_bytes, (unsigned long long)(payload_bytes >> 20), rounds);
-	printf("%-24s %8.0f\n", "file/write/over", median(over, rounds));
-	printf("%-24s %8.0f\n", "file/write/new", median(fresh, rounds));
-	printf("%-24s %8.0f   %.2fx of write/over, %.2fx of write/new\n", "file/weir/sync=none", m,
-	       m / median(over, rounds), m / median(fresh, rounds));
+	print_pair("over", median(weir_over, rounds), median(write_over, rounds));
+	print_pair("new", median(weir_new, rounds), median(write_new, rounds));
 	return 0;
 }

@@ -52,6 +52,8 @@ struct wr_sys {
 	int (*ftruncate)(int fd, uint64_t bytes);
 	int (*fstat)(int fd, struct stat *ret);
 	int (*unlinkat)(int dir_fd, const char *path);
+	/* Within one directory. -EEXIST: @to is there, and stays. */
+	int (*rename)(int dir_fd, const char *from, const char *to);
 	int (*mkdirat)(int dir_fd, const char *path, mode_t mode);
 	/* Locks the whole of an open file for writing, or lets it go. -EBUSY: another has it. */
 	int (*lock)(int fd, int on);

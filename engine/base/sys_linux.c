@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -214,6 +215,13 @@ static int sys_unlinkat(int dir_fd, const char *path)
 	return result(unlinkat(dir_fd, path, 0), saved);
 }
 
+static int sys_rename(int dir_fd, const char *from, const char *to)
+{
+	int saved = errno;
+
+	return result(renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE), saved);
+}
+
 static int sys_mkdirat(int dir_fd, const char *path, mode_t mode)
 {
 	int saved = errno;
@@ -268,6 +276,7 @@ const struct wr_sys wr_sys = {
 	.ftruncate = sys_ftruncate,
 	.fstat = sys_fstat,
 	.unlinkat = sys_unlinkat,
+	.rename = sys_rename,
 	.mkdirat = sys_mkdirat,
 	.lock = sys_lock,
 	.list = sys_list,

@@ -175,6 +175,8 @@ static int take(struct wr_log_listing *listing, const struct wr_mem *mem, const 
 		return add(listing, mem, number);
 	if (!strcmp(name, WR_LOG_LOCK_NAME))
 		listing->locked = 1;
+	else if (!strcmp(name, WR_LOG_SPARE_NAME))
+		listing->spare = 1;
 	else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
 		listing->others = 1;
 	return 0;

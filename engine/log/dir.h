@@ -14,6 +14,7 @@
 #include "base/mem.h"
 
 #define WR_LOG_LOCK_NAME "lock"
+#define WR_LOG_SPARE_NAME "spare" /* a segment that expired, until it is written over */
 #define WR_LOG_NAME_BYTES 32u /* of a segment file's name, with the NUL */
 
 /* Numbers of the segments found, ascending. */
@@ -21,6 +22,7 @@ struct wr_log_listing {
 	uint64_t *numbers;
 	size_t count, room;
 	int locked; /* the lock file is there */
+	int spare;  /* so is a spare one */
 	int others; /* so is something that is not the log's */
 };
 

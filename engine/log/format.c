@@ -78,6 +78,7 @@ void wr_log_encode(struct wr_log_header *header, uint8_t *to)
 		put(rest + 8, header->start.first, 8);
 		put(rest + 16, header->start.wall_ns, 8);
 		put(rest + 24, header->start.flags, 4);
+		put(rest + 28, header->start.over, 4);
 		break;
 	case WR_LOG_SOURCES:
 		put(rest, header->sources.count, 4);
@@ -110,6 +111,7 @@ static void decode_rest(const uint8_t *rest, struct wr_log_header *ret)
 		ret->start.first = get(rest + 8, 8);
 		ret->start.wall_ns = get(rest + 16, 8);
 		ret->start.flags = (uint32_t)get(rest + 24, 4);
+		ret->start.over = (uint32_t)get(rest + 28, 4);
 		break;
 	case WR_LOG_SOURCES:
 		ret->sources.count = (uint32_t)get(rest, 4);

@@ -51,6 +51,7 @@ struct wr_log_header {
 			uint64_t first;      /* number of the first segment of this engine life */
 			uint64_t wall_ns;    /* CLOCK_REALTIME of the cut of its first batch */
 			uint32_t flags;
+			uint32_t over; /* words of 8 bytes of the old file; 0: it is new */
 		} start;
 		struct {
 			uint32_t count;

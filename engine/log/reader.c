@@ -38,6 +38,23 @@ int weir_log_open(const char *dir, struct weir_log_reader **ret, struct weir_why
 	return 0;
 }
 
+/*
+ * Bytes at the next record, as wr_log_window_get() says. Those of a body that is too large to be
+ * kept are read a second time, with nothing to check them by but that the file is still what it
+ * was. -ECANCELED: it is not.
+ */
+static int64_t at_record(struct weir_log_reader *reader, uint64_t bytes, const uint8_t **ret)
+{
+	const struct wr_log_window *window = &reader->window;
+	uint64_t at = window->at, end = at + window->bytes;
+	int64_t got = wr_log_window_get(&reader->window, reader->record_at, bytes, ret);
+
+	if (got >= 0 && reader->batch.bytes > WR_LOG_BODY_WHOLE &&
+	    (window->at != at || window->at + window->bytes != end) && wr_log_is_gone(reader))
+		return -ECANCELED;
+	return got;
+}
+
 /* 1: *ret is the next record of the batch; 0: there is none any more; -errno. */
 static int next_of_batch(struct weir_log_reader *reader, struct weir_record *ret)
 {
@@ -45,8 +62,7 @@ static int next_of_batch(struct weir_log_reader *reader, struct weir_record *ret
 		uint64_t left = reader->body_end - reader->record_at, total;
 		struct weir_record_header header;
 		const uint8_t *bytes;
-		int64_t got =
-		    wr_log_window_get(&reader->window, reader->record_at, sizeof(header), &bytes);
+		int64_t got = at_record(reader, sizeof(header), &bytes);
 
 		if (got < 0)
 			return (int)got;
@@ -57,7 +73,7 @@ static int next_of_batch(struct weir_log_reader *reader, struct weir_record *ret
 		if (total > left || total > WR_LOG_RECORD_MAX) /* before memory is asked for */
 			break;
 		if ((uint64_t)got < total)
-			got = wr_log_window_get(&reader->window, reader->record_at, total, &bytes);
+			got = at_record(reader, total, &bytes);
 		if (got < 0)
 			return (int)got;
 		if ((uint64_t)got < total || !weir_record_decode(bytes, total, ret))
@@ -88,6 +104,10 @@ int weir_log_next(struct weir_log_reader *reader, struct weir_record *ret)
 			r = next_of_batch(reader, ret);
 			if (r > 0)
 				break;
+			if (r == -ECANCELED) {
+				reader->in_batch = r = 0;
+				wr_log_pass_over(reader);
+			}
 		} else {
 			r = wr_log_walk(reader);
 			if (!r)

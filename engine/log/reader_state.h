@@ -44,6 +44,10 @@ struct weir_log_reader {
 /* Counts a damaged place at @offset of the open segment. */
 __attribute__((format(printf, 3, 4))) void wr_log_damage(struct weir_log_reader *reader,
                                                          uint64_t offset, const char *format, ...);
+/* 1: the open segment has expired, and its file is written over for another one. */
+int wr_log_is_gone(struct weir_log_reader *reader);
+/* Goes on with the next segment, and nothing is wrong with that. */
+void wr_log_pass_over(struct weir_log_reader *reader);
 /* 1: the next batch is entered; 0: the end for now; -errno. */
 int wr_log_walk(struct weir_log_reader *reader);
 

@@ -2,6 +2,9 @@
 /*
  * retain.c - the oldest closed segments go when the log is too large or they are too old.
  *
+ * The file of one that goes for the sake of the next segment is kept for that one to be written
+ * over: its pages, and its blocks on the disk, are there already.
+ *
  * It knows sizes and ages of closed files. It does not know what they hold. Nothing else in the log
  * ever removes a file that held an acknowledged batch. thread: the writer's
  */
@@ -85,6 +88,7 @@ void wr_log_retain_add(struct wr_log_writer *writer, const struct wr_log_segment
 
 static int too_much(const struct wr_log_writer *writer)
 {
+	/* An old file below the current one is not longer than the room that was made for it. */
 	uint64_t bytes = writer->closed_bytes + (writer->now.fd < 0 ? 0 : writer->now.bytes);
 
 	return writer->options.max_bytes && bytes > writer->options.max_bytes;
@@ -100,21 +104,76 @@ static int too_old(const struct wr_log_writer *writer)
 	return now > written && now - written > writer->options.max_age_ns;
 }
 
+/* The oldest is not there any more. @r: 0, or -ENOENT: that was no work of ours. */
+static void pop(struct wr_log_writer *writer, int r)
+{
+	uint64_t bytes = writer->closed[writer->closed_from].bytes;
+
+	writer->counts.expired += !r;
+	writer->counts.expired_bytes += r ? 0 : bytes;
+	writer->closed_bytes -= bytes;
+	writer->closed_from++;
+	writer->closed_count--;
+}
+
+/* 0; -errno: to be tried again at the next occasion. */
+static int remove_oldest(struct wr_log_writer *writer)
+{
+	char name[WR_LOG_NAME_BYTES];
+	int r;
+
+	wr_log_segment_name(writer->closed[writer->closed_from].number, name);
+	r = wr_sys.unlinkat(writer->dir_fd, name);
+	if (r && r != -ENOENT)
+		return r;
+	pop(writer, r);
+	return 0;
+}
+
 void wr_log_retain(struct wr_log_writer *writer)
 {
-	while (writer->closed_count && (too_much(writer) || too_old(writer))) {
-		struct wr_log_closed *oldest = &writer->closed[writer->closed_from];
-		char name[WR_LOG_NAME_BYTES];
-		int r;
-
-		wr_log_segment_name(oldest->number, name);
-		r = wr_sys.unlinkat(writer->dir_fd, name);
-		if (r && r != -ENOENT) /* tried again at the next occasion */
+	while (writer->closed_count && (too_much(writer) || too_old(writer)))
+		if (remove_oldest(writer))
 			return;
-		writer->counts.expired += !r;
-		writer->counts.expired_bytes += r ? 0 : oldest->bytes;
-		writer->closed_bytes -= oldest->bytes;
-		writer->closed_from++;
-		writer->closed_count--;
+}
+
+/* Too short a file is not worth it; too long a one would make the log larger than it may be. */
+static int is_worth_it(const struct wr_log_writer *writer, uint64_t bytes)
+{
+	return bytes >= writer->options.segment_bytes / 2 &&
+	       bytes <= writer->options.segment_bytes && wr_log_may_be_over(bytes);
+}
+
+/* The oldest becomes the spare one. 1: it has gone, and *spare says whether it can be used. */
+static int keep_oldest(struct wr_log_writer *writer, int *spare)
+{
+	const struct wr_log_closed *oldest = &writer->closed[writer->closed_from];
+	char name[WR_LOG_NAME_BYTES];
+
+	if (!is_worth_it(writer, oldest->bytes))
+		return 0;
+	wr_log_segment_name(oldest->number, name);
+	if (wr_sys.rename(writer->dir_fd, name, WR_LOG_SPARE_NAME))
+		return 0;
+	pop(writer, 0);
+	/* What is written into it must not last while its old name does. */
+	*spare = writer->options.sync == WR_LOG_SYNC_NONE || !wr_sys.fsync(writer->dir_fd);
+	if (!*spare)
+		(void)wr_sys.unlinkat(writer->dir_fd, WR_LOG_SPARE_NAME);
+	return 1;
+}
+
+int wr_log_retain_ahead(struct wr_log_writer *writer)
+{
+	uint64_t max = writer->options.max_bytes;
+	int spare = 0;
+
+	while (max && writer->closed_count &&
+	       writer->closed_bytes + writer->options.segment_bytes > max) {
+		if (!spare && keep_oldest(writer, &spare))
+			continue;
+		if (remove_oldest(writer))
+			break;
 	}
+	return spare;
 }

@@ -8,7 +8,6 @@
 #include "base/crc32c.h"
 #include "base/sys.h"
 
-#define WHOLE_MAX ((size_t)8 << 20) /* a body up to this is read at once, and so only once */
 #define PIECE ((size_t)1 << 20)
 
 void wr_log_scan_begin(struct wr_log_scan *scan, struct wr_log_window *window, int fd,
@@ -48,13 +47,18 @@ static int is_zero(const uint8_t *at, size_t bytes)
 	return 1;
 }
 
-/*
- * The next good header after scan->at. 1: at *ret_to; 0: none; -errno. *zero: there is nothing but
- * zeros on the way. Holes are passed over without being read.
- */
-static int resync(struct wr_log_scan *scan, uint64_t *ret_to, int *zero)
+/* What follows the last block may be no more than what lay there before. */
+static int may_be_old(const struct wr_log_scan *scan)
 {
-	uint64_t offset = scan->at;
+	return scan->over && scan->size == scan->over;
+}
+
+/*
+ * The next good header from @offset on, and after scan->at. 1: at *ret_to; 0: none; -errno. *zero:
+ * there is nothing but zeros on the way. Holes are passed over without being read.
+ */
+static int resync(struct wr_log_scan *scan, uint64_t offset, uint64_t *ret_to, int *zero)
+{
 
 	*zero = 1;
 	while (offset < scan->size) {
@@ -93,46 +97,76 @@ static int resync(struct wr_log_scan *scan, uint64_t *ret_to, int *zero)
 	return 0;
 }
 
-int wr_log_scan_look(struct wr_log_scan *scan, struct wr_log_header *ret, uint64_t *ret_to)
+static int at_header(struct wr_log_scan *scan, struct wr_log_header *ret)
 {
 	const uint8_t *bytes;
-	struct stat file;
 	int64_t got;
-	int r = wr_sys.fstat(scan->fd, &file), zero;
 
-	if (r)
-		return r;
-	scan->size = (uint64_t)file.st_size;
 	if (scan->at >= scan->size)
 		return WR_LOG_STEP_END;
+	scan->left = scan->size - scan->at;
 	got = wr_log_window_get(scan->window, scan->at, WR_LOG_HEADER_MAX, &bytes);
 	if (got <= 0) /* 0: it has become shorter just now */
 		return got ? (int)got : WR_LOG_STEP_END;
 	switch (header_at(scan, scan->at, bytes, (uint64_t)got, ret)) {
 	case WR_LOG_GOOD:
-		return wr_log_block_bytes(ret) > scan->size - scan->at ? WR_LOG_STEP_TORN
-		                                                       : WR_LOG_STEP_BLOCK;
+		if (ret->kind == WR_LOG_SEGMENT && !scan->at)
+			scan->over = (uint64_t)ret->start.over * WR_LOG_ALIGN;
+		return wr_log_block_bytes(ret) > scan->left ? WR_LOG_STEP_TORN
+		                                            : WR_LOG_STEP_BLOCK;
 	case WR_LOG_SHORT:
-		return WR_LOG_STEP_TORN;
+		return may_be_old(scan) ? WR_LOG_STEP_OLD : WR_LOG_STEP_TORN;
 	case WR_LOG_BAD:
 		break;
 	}
-	r = resync(scan, ret_to, &zero);
+	return WR_LOG_STEP_BAD_END;
+}
+
+/* The same of what is in the file by now: the window may hold what an old one held. */
+static int at_header_now(struct wr_log_scan *scan, struct wr_log_header *ret)
+{
+	wr_log_window_reset(scan->window, scan->fd);
+	return at_header(scan, ret);
+}
+
+int wr_log_scan_look(struct wr_log_scan *scan, struct wr_log_header *ret, uint64_t *ret_to)
+{
+	struct stat file;
+	int r = wr_sys.fstat(scan->fd, &file), step, zero;
+
+	if (r)
+		return r;
+	scan->size = (uint64_t)file.st_size;
+	step = at_header(scan, ret);
+	if (step == WR_LOG_STEP_BAD_END && scan->over)
+		step = at_header_now(scan, ret);
+	if (step != WR_LOG_STEP_BAD_END)
+		return step;
+	if (may_be_old(scan) && scan->quiet_at == scan->at)
+		return WR_LOG_STEP_OLD;
+	r = resync(scan, scan->at, ret_to, &zero);
 	if (r < 0)
 		return r;
+	if (r) /* the one before it may have become whole while this looked */
+		step = scan->over ? at_header_now(scan, ret) : step;
 	if (r)
-		return WR_LOG_STEP_DAMAGE;
+		return step == WR_LOG_STEP_BAD_END ? WR_LOG_STEP_DAMAGE : step;
+	if (may_be_old(scan)) {
+		scan->quiet_at = scan->at;
+		return WR_LOG_STEP_OLD;
+	}
 	return zero ? WR_LOG_STEP_TORN : WR_LOG_STEP_BAD_END;
 }
 
-int wr_log_scan_body(struct wr_log_scan *scan, const struct wr_log_header *header)
+/* 1: the body has its sum; 0: it does not; -errno. */
+static int has_sum(struct wr_log_scan *scan, const struct wr_log_header *header)
 {
 	uint64_t at = scan->at + header->header_bytes, left = header->body_bytes;
 	uint32_t crc = 0;
 
 	while (left) {
 		const uint8_t *bytes;
-		size_t want = left <= WHOLE_MAX ? (size_t)left : PIECE;
+		size_t want = left <= WR_LOG_BODY_WHOLE ? (size_t)left : PIECE;
 		int64_t got = wr_log_window_get(scan->window, at, want, &bytes);
 
 		if (got < 0)
@@ -144,4 +178,45 @@ int wr_log_scan_body(struct wr_log_scan *scan, const struct wr_log_header *heade
 		left -= want;
 	}
 	return crc == header->body_crc;
+}
+
+static int has_sum_now(struct wr_log_scan *scan, const struct wr_log_header *header)
+{
+	wr_log_window_reset(scan->window, scan->fd);
+	return has_sum(scan, header);
+}
+
+int wr_log_scan_body(struct wr_log_scan *scan, const struct wr_log_header *header)
+{
+	uint64_t next = scan->at + wr_log_block_bytes(header), to;
+	int r = has_sum(scan, header), zero;
+
+	if (!r && scan->over)
+		r = has_sum_now(scan, header);
+	if (r || !may_be_old(scan))
+		return r;
+	scan->left = wr_log_block_bytes(header);
+	if (scan->quiet_at == scan->at)
+		return WR_LOG_BODY_OPEN;
+	r = resync(scan, next, &to, &zero);
+	if (r > 0) /* what has one behind it is finished */
+		return has_sum_now(scan, header);
+	if (r < 0)
+		return r;
+	scan->quiet_at = scan->at;
+	return WR_LOG_BODY_OPEN;
+}
+
+int wr_log_scan_is_gone(const struct wr_log_scan *scan)
+{
+	uint8_t head[WR_LOG_HEADER_MAX];
+	struct wr_log_header header;
+	ssize_t n;
+
+	do
+		n = wr_sys.pread(scan->fd, head, sizeof(head), 0);
+	while (n == -EINTR);
+	/* The segment block is the first that is written: as long as it is not, nothing is. */
+	return n > 0 && wr_log_decode(head, (uint64_t)n, &header) == WR_LOG_GOOD &&
+	       header.segment != scan->segment;
 }

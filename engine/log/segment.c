@@ -109,8 +109,11 @@ int wr_log_segment_append(struct wr_log_segment *segment, struct wr_log_header *
 	wr_log_encode(header, head);
 	r = write_all(segment->fd, head, header->header_bytes, iov, count);
 	if (r) {
-		/* Written with O_APPEND: the next block goes where the file ends then. */
-		segment->spoiled = truncate_to(segment->fd, segment->bytes) != 0;
+		/*
+		 * A new file is written with O_APPEND: the next block goes where it ends then. In
+		 * one that is written over, the file offset stays where the write left it.
+		 */
+		segment->spoiled = segment->over || truncate_to(segment->fd, segment->bytes) != 0;
 		return r;
 	}
 	segment->bytes += wr_log_block_bytes(header);
@@ -143,6 +146,87 @@ int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
 	}
 	*segment = made;
 	return 0;
+}
+
+/* A file that is nobody's but ours. */
+static int is_suited(const struct stat *file)
+{
+	return S_ISREG(file->st_mode) && file->st_nlink == 1 && !(file->st_mode & 077) &&
+	       wr_log_may_be_over((uint64_t)file->st_size);
+}
+
+static int sync_data(int fd)
+{
+	int r;
+
+	do
+		r = wr_sys.fdatasync(fd);
+	while (r == -EINTR);
+	return r;
+}
+
+/* Begins anew in a file that is open. 0 or -errno. */
+static int begin_over(struct wr_log_segment *segment, const struct wr_log_header *start,
+                      int durable)
+{
+	struct wr_log_header header = *start;
+	struct stat file;
+	int r = wr_sys.fstat(segment->fd, &file);
+
+	if (r)
+		return r;
+	if (!is_suited(&file))
+		return -EINVAL;
+	segment->over = (uint64_t)file.st_size;
+	header.kind = WR_LOG_SEGMENT;
+	header.start.over = (uint32_t)(segment->over / WR_LOG_ALIGN);
+	r = wr_log_segment_append(segment, &header, NULL, 0);
+	/* Its name must not last longer than what the file says of itself. */
+	return !r && durable ? sync_data(segment->fd) : r;
+}
+
+int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
+                        const struct wr_log_header *start, int durable)
+{
+	struct wr_log_segment made = { .number = start->segment };
+	char name[WR_LOG_NAME_BYTES];
+	int r;
+
+	memcpy(made.engine, start->engine, 16);
+	/* Non-blocking for the sake of a fifo that somebody put there. */
+	made.fd = wr_sys.openat(dir_fd, WR_LOG_SPARE_NAME,
+	                        O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+	r = made.fd < 0 ? made.fd : begin_over(&made, start, durable);
+	if (!r) {
+		wr_log_segment_name(start->segment, name);
+		r = wr_sys.rename(dir_fd, WR_LOG_SPARE_NAME, name);
+	}
+	if (r) {
+		if (made.fd >= 0)
+			wr_sys.close(made.fd);
+		(void)wr_sys.unlinkat(dir_fd, WR_LOG_SPARE_NAME);
+		return r;
+	}
+	r = durable ? wr_sys.fsync(dir_fd) : 0;
+	if (r) {
+		wr_log_segment_discard(&made, dir_fd);
+		return r;
+	}
+	*segment = made;
+	return 0;
+}
+
+int wr_log_segment_trim(struct wr_log_segment *segment)
+{
+	int r = 0;
+
+	if (segment->over > segment->bytes || (segment->over && segment->spoiled)) {
+		r = truncate_to(segment->fd, segment->bytes);
+		segment->trimmed = !r;
+	}
+	if (!r)
+		segment->over = 0;
+	return r;
 }
 
 int wr_log_segment_announce(struct wr_log_segment *segment, const struct weir_sources *sources,
@@ -183,16 +267,22 @@ int wr_log_segment_announce(struct wr_log_segment *segment, const struct weir_so
 
 int wr_log_segment_close(struct wr_log_segment *segment)
 {
-	int r = segment->fd < 0 ? 0 : wr_sys.close(segment->fd);
+	int r = 0, closed;
 
+	if (segment->fd < 0)
+		return 0;
+	if (segment->over)
+		r = wr_log_segment_trim(segment);
+	closed = wr_sys.close(segment->fd);
 	segment->fd = -1;
-	return r;
+	return r ? r : closed;
 }
 
 void wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd)
 {
 	char name[WR_LOG_NAME_BYTES];
 
+	segment->over = 0; /* no matter what is in it */
 	wr_log_segment_name(segment->number, name);
 	(void)wr_log_segment_close(segment);
 	(void)wr_sys.unlinkat(dir_fd, name);

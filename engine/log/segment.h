@@ -4,6 +4,10 @@
  *
  * It knows how blocks are put at the end of a file, and taken away again when that fails. It does
  * not know when a segment begins or ends, nor what its neighbours hold. thread: the writer's
+ *
+ * The file is a new one, or that of a segment that expired, which is written over from its start:
+ * pages that are there already cost nothing to get. What the old segment held then lies behind the
+ * blocks of the new one until it is trimmed, or overwritten.
  */
 #ifndef WR_LOG_SEGMENT_H
 #define WR_LOG_SEGMENT_H
@@ -23,7 +27,9 @@ struct wr_log_segment {
 	uint64_t batches;
 	uint64_t unsynced_batches; /* of them, after synced */
 	uint32_t announced;        /* names of ids 1..announced stand in it */
-	int spoiled;               /* its end could not be taken away: nothing may follow */
+	int spoiled;               /* its end is not where the next block would go: none may */
+	uint64_t over;             /* length of the old file below it; 0: none, or trimmed */
+	int trimmed;               /* and that is not durable yet */
 };
 
 /*
@@ -32,6 +38,20 @@ struct wr_log_segment {
  */
 int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
                           const struct wr_log_header *start, int durable);
+
+/*
+ * The same, written over the file of the name WR_LOG_SPARE_NAME, which then has the segment's own
+ * name. Also -EINVAL: that one is not suited.
+ */
+int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
+                        const struct wr_log_header *start, int durable);
+/* Lengths of a file that may be written over: whole words, and they can be counted in 32 bits. */
+static inline int wr_log_may_be_over(uint64_t bytes)
+{
+	return bytes && bytes % WR_LOG_ALIGN == 0 && bytes / WR_LOG_ALIGN <= UINT32_MAX;
+}
+/* Takes away what is left of the old file. 0 or -errno. */
+int wr_log_segment_trim(struct wr_log_segment *segment);
 
 /*
  * Writes one block at the end: @header is completed (place, sums) and the body is @iov. All of it
@@ -45,7 +65,7 @@ int wr_log_segment_append(struct wr_log_segment *segment, struct wr_log_header *
 int wr_log_segment_announce(struct wr_log_segment *segment, const struct weir_sources *sources,
                             uint8_t *chunk);
 
-/* Closes the file. 0 or what close answered. */
+/* Trims and closes the file. 0 or what trim or close answered. */
 int wr_log_segment_close(struct wr_log_segment *segment);
 /* Closes and removes it: it held nothing that was ever acknowledged. */
 void wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd);

@@ -17,6 +17,7 @@
 int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns)
 {
 	int same_life = writer->first && !memcmp(writer->engine, engine, 16);
+	int durable = writer->options.sync != WR_LOG_SYNC_NONE;
 	struct wr_log_header start = { .segment = writer->next };
 	int r;
 
@@ -30,8 +31,10 @@ int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], ui
 	start.start.first = same_life ? writer->first : writer->next;
 	start.start.wall_ns = wall_ns;
 	start.start.flags = writer->after_trouble ? WR_LOG_AFTER_TROUBLE : 0;
-	r = wr_log_segment_create(&writer->now, writer->dir_fd, &start,
-	                          writer->options.sync != WR_LOG_SYNC_NONE);
+	/* An old file is a convenience: whatever is wrong with it, a new one will do. */
+	if (!wr_log_retain_ahead(writer) ||
+	    wr_log_segment_over(&writer->now, writer->dir_fd, &start, durable))
+		r = wr_log_segment_create(&writer->now, writer->dir_fd, &start, durable);
 	if (r == -EEXIST) /* whoever made it, it is not ours: the next number may be free */
 		writer->next++;
 	if (r)
@@ -75,6 +78,9 @@ int wr_log_turn_end(struct wr_log_writer *writer)
 
 	if (writer->now.fd < 0)
 		return 0;
+	/* Before the sync: the next segment says by being there that this one is trimmed. */
+	if (wr_log_segment_trim(&writer->now))
+		writer->after_trouble = 1;
 	if (writer->options.sync != WR_LOG_SYNC_NONE)
 		r = wr_log_turn_sync(writer);
 	if (r || writer->now.fd < 0)
@@ -93,6 +99,7 @@ static int sync_segment(struct wr_log_writer *writer, struct wr_log_segment *seg
 	if (r)
 		return r;
 	segment->synced = segment->bytes;
+	segment->trimmed = 0;
 	segment->unsynced_batches = 0;
 	writer->counts.syncs++;
 	return 0;
@@ -104,7 +111,8 @@ int wr_log_turn_sync(struct wr_log_writer *writer)
 
 	if (writer->poisoned.fd >= 0)
 		return wr_log_turn_rescue(writer);
-	if (writer->now.fd < 0 || writer->now.synced == writer->now.bytes) {
+	if (writer->now.fd < 0 ||
+	    (writer->now.synced == writer->now.bytes && !writer->now.trimmed)) {
 		writer->dirty_ns = 0;
 		return 0;
 	}
@@ -169,6 +177,11 @@ static int copy_block(struct wr_log_writer *writer, uint64_t at, struct wr_log_h
 	    wr_log_decode(head, head_bytes, header) != WR_LOG_GOOD ||
 	    wr_log_block_bytes(header) > left)
 		return 1;
+	/* What the old file below it held there, since the page that was written is lost. */
+	if (header->segment != writer->poisoned.number || header->offset != at) {
+		header->header_bytes = 0;
+		return 1;
+	}
 	if (header->kind != WR_LOG_BATCH) /* the names are announced anew */
 		return 0;
 	body = wr_mem_alloc(&writer->mem, header->body_bytes);

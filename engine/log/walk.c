@@ -125,7 +125,26 @@ static int open_part(struct weir_log_reader *reader)
 	return 1;
 }
 
-/* The names of a source block. 0 or -errno; what is malformed is damage. */
+int wr_log_is_gone(struct weir_log_reader *reader)
+{
+	int fd;
+
+	if (!wr_log_scan_is_gone(&reader->scan))
+		return 0;
+	/* It was never its own, unless its name has left it. */
+	fd = wr_log_lives_open(&reader->lives, part_of(reader)->number);
+	if (fd >= 0)
+		wr_sys.close(fd);
+	return fd == -ENOENT;
+}
+
+void wr_log_pass_over(struct weir_log_reader *reader)
+{
+	reader->expired_under_way = 1;
+	close_part(reader);
+}
+
+/* The names of a source block, as take_block(); what is malformed is damage. */
 static int take_sources(struct weir_log_reader *reader, const struct wr_log_header *header)
 {
 	uint64_t at = reader->scan.at + header->header_bytes;
@@ -134,9 +153,11 @@ static int take_sources(struct weir_log_reader *reader, const struct wr_log_head
 	int64_t got;
 	int r = wr_log_scan_body(&reader->scan, header);
 
-	if (r < 0)
+	if (r < 0 || r == WR_LOG_BODY_OPEN)
 		return r;
 	if (!r) {
+		if (wr_log_is_gone(reader))
+			return WR_LOG_BODY_OPEN;
 		wr_log_damage(reader, reader->scan.at,
 		              "%" PRIu32 " source names do not match their sum",
 		              header->sources.count);
@@ -190,7 +211,7 @@ static void fill_batch(struct weir_log_batch *batch, const struct wr_log_header 
 	batch->attempt = header->batch.attempt;
 }
 
-/* 1: it is entered; 0: passed over; -errno. */
+/* As take_block(). */
 static int take_batch(struct weir_log_reader *reader, const struct wr_log_header *header)
 {
 	uint64_t seq = header->batch.seq, first_record = header->batch.first_record;
@@ -207,9 +228,11 @@ static int take_batch(struct weir_log_reader *reader, const struct wr_log_header
 		return 0;
 	}
 	r = early ? 1 : wr_log_scan_body(&reader->scan, header);
-	if (r < 0)
+	if (r < 0 || r == WR_LOG_BODY_OPEN)
 		return r;
 	if (!r) {
+		if (wr_log_is_gone(reader))
+			return WR_LOG_BODY_OPEN;
 		wr_log_damage(reader, reader->scan.at,
 		              "batch %" PRIu64 " does not match its sum, %" PRIu64 " records lost",
 		              seq, header->batch.records);
@@ -230,7 +253,10 @@ static int take_batch(struct weir_log_reader *reader, const struct wr_log_header
 	return 1;
 }
 
-/* A good block at scan.at. 1: a batch is entered; 0: on; -errno: nothing moved. */
+/*
+ * A good block at scan.at. 1: a batch is entered; 0: on; WR_LOG_BODY_OPEN: it is unfinished, or
+ * the segment has expired and its file has another use; -errno. Then nothing moved.
+ */
 static int take_block(struct weir_log_reader *reader, const struct wr_log_header *header)
 {
 	int r = 0;
@@ -240,7 +266,7 @@ static int take_block(struct weir_log_reader *reader, const struct wr_log_header
 	else if (header->kind == WR_LOG_BATCH)
 		r = take_batch(reader, header);
 	/* Any other kind, but the segment's own, is from a later version: let it pass. */
-	if (r >= 0)
+	if (r >= 0 && r != WR_LOG_BODY_OPEN)
 		reader->scan.at += wr_log_block_bytes(header);
 	return r;
 }
@@ -249,14 +275,15 @@ static int take_block(struct weir_log_reader *reader, const struct wr_log_header
 static void settle_end(struct weir_log_reader *reader, int step)
 {
 	const struct wr_log_part *part = part_of(reader), *next = part + 1;
-	uint64_t left = reader->scan.size - reader->scan.at;
+	uint64_t left = reader->scan.left;
 	int last =
 	    reader->part + 1 == reader->lives.count || memcmp(next->engine, part->engine, 16) != 0;
+	int cut_short = last || part->headless || next->flags & WR_LOG_AFTER_TROUBLE;
 
-	if (step == WR_LOG_STEP_END)
+	/* The rest of an old file is there when nobody came to trim it. */
+	if (step == WR_LOG_STEP_END || (step == WR_LOG_STEP_OLD && cut_short))
 		return;
-	if (step == WR_LOG_STEP_TORN &&
-	    (last || part->headless || next->flags & WR_LOG_AFTER_TROUBLE)) {
+	if (step == WR_LOG_STEP_TORN && cut_short) {
 		reader->counts.torn_bytes += left;
 		return;
 	}
@@ -271,7 +298,7 @@ static void settle_end(struct weir_log_reader *reader, int step)
 /* The end of the last segment: it may grow, so all of this may be withdrawn. */
 static void suspend(struct weir_log_reader *reader, int step)
 {
-	uint64_t left = reader->scan.size - reader->scan.at;
+	uint64_t left = reader->scan.left;
 
 	if (step == WR_LOG_STEP_TORN) {
 		reader->pending_torn = left;
@@ -298,8 +325,10 @@ static int end_of_part(struct weir_log_reader *reader, int step)
 	wr_log_window_reset(&reader->window, reader->fd);
 	if (r < 0)
 		return r;
-	if (r > 0) /* it was finished before the next was begun: but perhaps after the look at it */
+	if (r > 0) { /* it was finished before the next was begun: but perhaps after the look */
+		reader->scan.quiet_at = 0;
 		return 1;
+	}
 	suspend(reader, step);
 	return 0;
 }
@@ -329,8 +358,14 @@ int wr_log_walk(struct weir_log_reader *reader)
 			return step;
 		if (step == WR_LOG_STEP_BLOCK) {
 			r = take_block(reader, &header);
-			if (r)
+			if (!r)
+				continue;
+			if (r != WR_LOG_BODY_OPEN)
 				return r;
+			step = WR_LOG_STEP_TORN;
+		}
+		if (wr_log_is_gone(reader)) {
+			wr_log_pass_over(reader);
 			continue;
 		}
 		if (step == WR_LOG_STEP_DAMAGE) {

@@ -60,6 +60,8 @@ static int look(struct wr_log_writer *writer, const char *dir, struct weir_why *
 		writer->next = listing.count ? listing.numbers[listing.count - 1] + 1 : 1;
 		if (!writer->next)
 			r = wr_log_why(ret_why, -EOVERFLOW, "%s: no segment number is left", dir);
+		if (listing.spare) /* by a crash, and nothing depends on it */
+			(void)wr_sys.unlinkat(writer->dir_fd, WR_LOG_SPARE_NAME);
 	}
 	wr_log_listing_fini(&listing, &writer->mem);
 	return r;
@@ -211,6 +213,8 @@ int wr_log_writer_close(struct wr_log_writer *writer)
 
 	if (!writer)
 		return 0;
+	if (writer->now.fd >= 0) /* a rest of the old file that stays is no loss */
+		(void)wr_log_segment_trim(&writer->now);
 	r = writer->options.sync == WR_LOG_SYNC_NONE ? wr_log_turn_rescue(writer)
 	                                             : wr_log_turn_sync(writer);
 	if (writer->now.fd >= 0) {

@@ -30,7 +30,9 @@ struct wr_log_options {
 	enum wr_log_sync sync;
 	uint64_t interval_ns;   /* 0: 200 ms */
 	uint64_t segment_bytes; /* a segment that would pass it is closed before; 0: 64 MiB */
-	uint64_t max_bytes;  /* of the directory; 0: no limit, else at least twice segment_bytes */
+	/* Of the directory, with room for the next segment; 0: no limit, else at least twice
+	 * segment_bytes. */
+	uint64_t max_bytes;
 	uint64_t max_age_ns; /* of the newest batch of a segment; 0: no limit */
 };
 

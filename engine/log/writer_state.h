@@ -56,5 +56,10 @@ int wr_log_retain_reserve(struct wr_log_writer *writer);
 void wr_log_retain_add(struct wr_log_writer *writer, const struct wr_log_segment *segment);
 /* Removes what is too much or too old. */
 void wr_log_retain(struct wr_log_writer *writer);
+/*
+ * Makes room for a whole segment, before one is begun. 1: the file of one that had to go is at hand
+ * under the name WR_LOG_SPARE_NAME, to be written over; 0: there is none.
+ */
+int wr_log_retain_ahead(struct wr_log_writer *writer);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -15,6 +16,8 @@ struct t_fault t_faults[T_CALLS];
 _Atomic uint64_t t_called[T_CALLS];
 size_t t_most;
 int t_interrupts, t_holes;
+void (*t_on_seek)(void);
+uint64_t t_seeks_before;
 uint64_t t_now, t_wall;
 char t_trace[4096];
 
@@ -175,6 +178,14 @@ static int sys_unlinkat(int dir_fd, const char *path)
 	return r ? r : unlinkat(dir_fd, path, 0) ? -errno : 0;
 }
 
+static int sys_rename(int dir_fd, const char *from, const char *to)
+{
+	int r = fault(T_RENAME);
+
+	trace('r');
+	return r ? r : renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) ? -errno : 0;
+}
+
 static int sys_mkdirat(int dir_fd, const char *path, mode_t mode)
 {
 	return mkdirat(dir_fd, path, mode) ? -errno : 0;
@@ -201,7 +212,12 @@ static ssize_t sys_list(int dir_fd, void *buffer, size_t bytes)
 static int64_t sys_seek_data(int fd, uint64_t offset)
 {
 	off_t at = t_holes ? lseek(fd, (off_t)offset, SEEK_DATA) : (off_t)offset;
+	void (*call)(void) = t_on_seek;
 
+	if (call && !t_seeks_before--) {
+		t_on_seek = NULL;
+		call();
+	}
 	return at < 0 ? -errno : at;
 }
 
@@ -239,6 +255,7 @@ const struct wr_sys wr_sys = {
 	.ftruncate = sys_ftruncate,
 	.fstat = sys_fstat,
 	.unlinkat = sys_unlinkat,
+	.rename = sys_rename,
 	.mkdirat = sys_mkdirat,
 	.lock = sys_lock,
 	.list = sys_list,

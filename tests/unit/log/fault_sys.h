@@ -17,6 +17,7 @@ enum t_call {
 	T_FTRUNCATE,
 	T_OPENAT,
 	T_UNLINKAT,
+	T_RENAME,
 	T_LOCK,
 	T_LIST,
 	T_FSTAT,
@@ -38,10 +39,13 @@ extern size_t t_most;
 extern int t_interrupts;
 /* 1: the file system knows where its holes are; 0: it says that there are none. */
 extern int t_holes;
+/* Called once, in the midst of the call of seek_data that has so many before it. */
+extern void (*t_on_seek)(void);
+extern uint64_t t_seeks_before;
 /* What wr_sys.now() and wall() answer; 0: the real clock. */
 extern uint64_t t_now, t_wall;
 /* The calls as they were made, a letter each: w writev (that reached the file), s fdatasync, d
- * fsync, t ftruncate, o openat of a new segment, u unlinkat. */
+ * fsync, t ftruncate, o openat of a new segment, u unlinkat, r rename. */
 extern char t_trace[4096];
 
 #endif

@@ -480,7 +480,9 @@ Test(log_fault, retention_tries_again_what_it_could_not_remove)
 	struct wr_log_writer *writer =
 	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4096, .max_bytes = 8192 });
 
-	t_faults[T_UNLINKAT] = (struct t_fault){ .error = -EIO, .times = 1 };
+	/* Neither to be written over, nor at once, nor after the batch. */
+	t_faults[T_RENAME] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_UNLINKAT] = (struct t_fault){ .error = -EIO, .times = 2 };
 	t_run(writer, 1, 1, 66);
 	T_EQ(put(writer, 67), 0);
 	T_TRUE(t_exists(t_segment(dir.path, 1)));
@@ -630,5 +632,300 @@ Test(log_fault, without_memory_opening_fails_cleanly)
 	T_EQ(r, 0);
 	T_TRUE(failed >= 3);
 	t_close(writer);
+	t_remove(&dir);
+}
+
+/* Recycled files: segments of 33 batches, two at most; the third is written over the first. */
+static struct wr_log_writer *at_third(const char *dir, enum wr_log_sync sync)
+{
+	struct wr_log_writer *writer = t_open(
+	    dir,
+	    (struct wr_log_options){ .sync = sync, .segment_bytes = 4096, .max_bytes = 8192 });
+
+	t_run(writer, 1, 1, 66);
+	t_trace[0] = 0;
+	return writer;
+}
+
+static uint32_t over_of(const char *dir, uint64_t number)
+{
+	struct wr_log_header header;
+
+	t_block(t_segment(dir, number), 0, &header);
+	return header.start.over;
+}
+
+static int spare_exists(const char *dir)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/spare", dir);
+	return t_exists(path);
+}
+
+Test(log_fault, a_name_lasts_no_longer_than_what_an_old_file_says_of_itself)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = at_third(dir.path, WR_LOG_SYNC_BATCH);
+	char large[3001];
+
+	/* Renamed and that made to last; the segment block; its own name; the batch. */
+	T_EQ(put(writer, 67), 0);
+	T_STR(t_trace, "rdwsrdws");
+	T_TRUE(over_of(dir.path, 3) > 0);
+	T_EQ(put(writer, 68), 0);
+	memset(large, 'x', sizeof(large) - 1);
+	large[3000] = 0;
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 69, .records = large });
+	t_trace[0] = 0;
+	/* The next one comes when this one is trimmed for good. */
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 70, .records = large });
+	T_STR(t_trace, "tsrdwsrdws");
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_fault, without_syncs_a_file_is_written_over_with_four_calls)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = at_third(dir.path, WR_LOG_SYNC_NONE);
+
+	T_EQ(put(writer, 67), 0);
+	T_STR(t_trace, "rwrw");
+	t_trace[0] = 0;
+	t_close(writer);
+	T_STR(t_trace, "t");
+	t_remove(&dir);
+}
+
+Test(log_fault, whatever_fails_with_an_old_file_a_new_one_does)
+{
+	static const struct {
+		enum t_call call;
+		uint64_t after;
+	} faults[] = { { T_RENAME, 0 },    { T_RENAME, 1 }, { T_FSYNC, 0 }, { T_FSYNC, 1 },
+		       { T_FDATASYNC, 0 }, { T_WRITEV, 0 }, { T_FSTAT, 0 } };
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		struct t_dir dir = t_dir();
+		struct wr_log_writer *writer = at_third(dir.path, WR_LOG_SYNC_BATCH);
+
+		t_faults[faults[i].call] =
+		    (struct t_fault){ .error = -EIO, .times = 1, .after = faults[i].after };
+		T_EQ(put(writer, 67), 0);
+		T_EQ(t_faults[faults[i].call].error, 0); /* it has happened */
+		T_EQ(over_of(dir.path, 3), 0);
+		T_TRUE(!t_exists(t_segment(dir.path, 1)));
+		T_TRUE(!spare_exists(dir.path));
+		wr_log_writer_counts(writer, &own);
+		T_EQ(own.expired, 1);
+		T_EQ(own.segments, 3);
+		t_run(writer, 1, 68, 120);
+		T_TRUE(over_of(dir.path, 4) > 0); /* the next time it works again */
+		t_close(writer);
+		t_read(dir.path, &counts);
+		T_EQ(counts.records, 120 - 66);
+		T_EQ(counts.damaged + counts.gaps + counts.torn_bytes, 0);
+		t_remove(&dir);
+	}
+}
+
+Test(log_fault, a_write_over_an_old_file_that_fails_at_any_byte_leaves_nothing)
+{
+	for (size_t partly = 0; partly < 120; partly++) {
+		struct t_dir dir = t_dir();
+		struct wr_log_writer *writer = at_third(dir.path, WR_LOG_SYNC_NONE);
+		char expected[400] = "67";
+
+		T_EQ(put(writer, 67), 0);
+		t_faults[T_WRITEV] =
+		    (struct t_fault){ .error = -ENOSPC, .times = 1, .partly = partly };
+		T_EQ(put(writer, 68), -ENOSPC);
+		T_EQ(t_size(t_segment(dir.path, 3)), WR_LOG_SEGMENT_BYTES + 120);
+		t_read(dir.path, &counts);
+		T_EQ(counts.torn_bytes + counts.damaged + counts.gaps, 0);
+		for (uint64_t seq = 68; seq < 99; seq++) {
+			T_EQ(put(writer, seq), 0);
+			snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected),
+			         " %" PRIu64, seq);
+		}
+		T_TRUE(strstr(t_read(dir.path, &counts), expected) != NULL);
+		T_EQ(counts.torn_bytes + counts.damaged + counts.gaps + counts.duplicates, 0);
+		t_close(writer);
+		t_remove(&dir);
+	}
+}
+
+Test(log_fault, old_files_are_written_over_piecemeal_and_with_interruptions)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer;
+
+	t_interrupts = 1;
+	t_most = 7;
+	writer = at_third(dir.path, WR_LOG_SYNC_BATCH);
+	t_run(writer, 1, 67, 110);
+	t_close(writer);
+	t_most = 0;
+	t_read(dir.path, &counts);
+	T_EQ(counts.records, 110 - 66);
+	T_EQ(counts.damaged + counts.gaps + counts.torn_bytes, 0);
+	t_remove(&dir);
+}
+
+Test(log_fault, what_cannot_be_trimmed_is_announced_by_the_next_segment)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = at_third(dir.path, WR_LOG_SYNC_NONE);
+	struct wr_log_header header;
+	char large[3001];
+
+	memset(large, 'x', sizeof(large) - 1);
+	large[3000] = 0;
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 67, .records = large });
+	t_faults[T_FTRUNCATE] = (struct t_fault){ .error = -EIO };
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 68, .records = large });
+	T_EQ(t_size(t_segment(dir.path, 3)), 4048);
+	t_block(t_segment(dir.path, 4), 0, &header);
+	T_EQ(header.start.flags, WR_LOG_AFTER_TROUBLE);
+	t_faults[T_FTRUNCATE].error = 0;
+	t_read(dir.path, &counts);
+	T_EQ(counts.records, 2);
+	T_EQ(counts.damaged + counts.gaps + counts.torn_bytes, 0);
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_fault, what_an_old_file_held_is_not_rescued_for_what_is_lost)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = at_third(dir.path, WR_LOG_SYNC_INTERVAL);
+	size_t bytes;
+	uint8_t *old;
+	int fd;
+
+	old = t_load(t_segment(dir.path, 1), &bytes);
+	T_EQ(put(writer, 67), 0);
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_EQ(put(writer, 68), 0);
+	T_EQ(put(writer, 69), 0);
+	/* The page of 69 was dropped, and what the disk has there is a good block of the old one.
+	 */
+	fd = open(t_segment(dir.path, 3), O_WRONLY | O_CLOEXEC);
+	T_EQ(pwrite(fd, old + 88 + 240, 120, 88 + 240), 120);
+	close(fd);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(wr_log_writer_sync(writer), 0);
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.rescued, 1);
+	T_EQ(own.unsynced, 1);
+	t_close(writer);
+	T_STR(strstr(t_read(dir.path, &counts), "66"), "66 67 68");
+	T_EQ(counts.duplicates, 1); /* 68, in both */
+	free(old);
+	t_remove(&dir);
+}
+
+/* What a writer does while a reader looks for the next block. */
+static struct {
+	int fd;
+	const uint8_t *bytes;
+	size_t from, to;
+} meanwhile;
+
+static void go_on_writing(void)
+{
+	T_EQ(pwrite(meanwhile.fd, meanwhile.bytes + meanwhile.from, meanwhile.to - meanwhile.from,
+	            (off_t)meanwhile.from),
+	     meanwhile.to - meanwhile.from);
+}
+
+/* The writer has come to @cut; while the reader looks through the old bytes it ends two batches. */
+static void race(size_t cut, uint64_t seeks_before)
+{
+	const size_t bytes = 1032 * 1200;
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4 << 20,
+	                                              .max_bytes = 8 << 20 });
+	struct weir_log_reader *reader;
+	struct weir_record record;
+	size_t old_bytes, new_bytes;
+	uint8_t *old, *new;
+	uint64_t read, last = 0;
+
+	for (uint64_t seq = 1; seq <= 6; seq++)
+		t_large(writer, seq, bytes);
+	old = t_load(t_segment(dir.path, 1), &old_bytes);
+	t_large(writer, 7, bytes);
+	t_large(writer, 8, bytes);
+	t_close(writer);
+	new = t_load(t_segment(dir.path, 3), &new_bytes);
+	t_store(t_segment(dir.path, 3), old, old_bytes);
+	meanwhile.fd = open(t_segment(dir.path, 3), O_WRONLY | O_CLOEXEC);
+	meanwhile.bytes = new;
+	meanwhile.from = 0;
+	meanwhile.to = cut;
+	go_on_writing();
+	reader = t_reader(dir.path);
+	while (weir_log_next(reader, &record) == 1)
+		last = weir_log_batch(reader)->seq;
+	T_EQ(last, 6);
+	read = t_called[T_PREAD];
+	T_EQ(weir_log_next(reader, &record), 0);
+	T_TRUE(t_called[T_PREAD] - read <= 6); /* not through all of it again */
+	weir_log_close(reader);
+	/* A new one, which looks through all of it. */
+	reader = t_reader(dir.path);
+	meanwhile.from = cut;
+	meanwhile.to = new_bytes;
+	t_on_seek = go_on_writing;
+	t_seeks_before = seeks_before;
+	while (weir_log_next(reader, &record) == 1)
+		last = weir_log_batch(reader)->seq;
+	T_TRUE(!t_on_seek);
+	T_EQ(last, 8);
+	counts = t_counts(reader);
+	T_EQ(counts.damaged + counts.gaps + counts.torn_bytes + counts.skipped_bytes, 0);
+	weir_log_close(reader);
+	close(meanwhile.fd);
+	free(old);
+	free(new);
+	t_remove(&dir);
+}
+
+Test(log_fault, a_header_that_is_written_while_the_reader_looks_behind_it_is_no_damage)
+{
+	race(WR_LOG_SEGMENT_BYTES, 1);
+}
+
+Test(log_fault, a_body_that_is_written_while_the_reader_looks_behind_it_is_no_damage)
+{
+	race(WR_LOG_SEGMENT_BYTES + WR_LOG_BATCH_BYTES + 500000, 0);
+}
+
+Test(log_fault, a_failed_write_behind_the_old_file_is_cut_off_too)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4096, .max_bytes = 8192 });
+	char large[3001];
+
+	memset(large, 'x', sizeof(large) - 1);
+	large[2300] = 0;
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 1, .records = large });
+	memset(large, 'y', sizeof(large) - 1);
+	large[3000] = 0;
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 2, .records = large });
+	t_write(writer, (struct t_batch){ .life = 1, .seq = 3, .records = large });
+	T_EQ(over_of(dir.path, 3), 2504 / 8);
+	T_EQ(t_size(t_segment(dir.path, 3)), 3200);
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .times = 1, .partly = 50 };
+	T_EQ(put(writer, 4), -ENOSPC);
+	T_EQ(t_size(t_segment(dir.path, 3)), 3200);
+	T_EQ(put(writer, 4), 0);
+	t_close(writer);
+	t_read(dir.path, &counts);
+	T_EQ(counts.damaged + counts.gaps + counts.torn_bytes, 0);
 	t_remove(&dir);
 }

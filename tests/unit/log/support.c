@@ -108,6 +108,23 @@ void t_run(struct wr_log_writer *writer, uint8_t life, uint64_t first, uint64_t 
 	}
 }
 
+void t_large(struct wr_log_writer *writer, uint64_t seq, size_t bytes)
+{
+	static _Alignas(8) uint8_t body[9 << 20];
+	struct weir_log_batch batch = { .seq = seq, .wall_ns = seq, .bytes = bytes,
+		                        .records = bytes / 1032 };
+	struct iovec iov = { body, bytes };
+
+	memset(batch.engine, 1, 16);
+	for (size_t at = 0; at < bytes; at += 1032) {
+		struct weir_record_header header = { 1024, 0, WEIR_REC_COMMITTED };
+
+		memcpy(body + at, &header, sizeof(header));
+		memset(body + at + 8, (int)seq, 1024);
+	}
+	T_EQ(wr_log_writer_write(writer, &batch, &iov, 1, NULL), 0);
+}
+
 void t_drain(struct weir_log_reader *reader, char *text, size_t bytes)
 {
 	struct weir_record record;

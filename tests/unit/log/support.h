@@ -49,6 +49,8 @@ void t_write(struct wr_log_writer *writer, struct t_batch batch);
 void t_close(struct wr_log_writer *writer);
 /* Batches first..last of a life, one record each: its number. */
 void t_run(struct wr_log_writer *writer, uint8_t life, uint64_t first, uint64_t last);
+/* One batch of life 1: @bytes of records of 1 KiB, 1032 each, full of its number. */
+void t_large(struct wr_log_writer *writer, uint64_t seq, size_t bytes);
 
 /* Reads on until the end and adds the records to @text, with spaces between. */
 void t_drain(struct weir_log_reader *reader, char *text, size_t bytes);
