@@ -138,7 +138,8 @@ static void complete(struct weir_batch *seen, const struct weir_verdict *verdict
 		 * Otherwise: it releases memory that the sink still reads.
 		 */
 	} while (!atomic_compare_exchange_weak_explicit(&flusher->done, &head, batch,
-	                                                memory_order_seq_cst, memory_order_relaxed));
+	                                                memory_order_seq_cst,
+	                                                memory_order_relaxed));
 	if (!head && wr_thread.turning != flusher)
 		(void)wr_sys.event_write(fd);
 }
@@ -305,7 +306,11 @@ static int add_span(struct wr_flusher *flusher, struct wr_batch *batch, struct w
 	};
 	batch->iov[i].iov_base = wr_ring_at(share->ring, segment->begin.position);
 	batch->iov[i].iov_len = bytes;
-	batch->holds[i] = (struct wr_hold){ .end = end.position, .batch = batch, .ring = segment->ring };
+	batch->holds[i] = (struct wr_hold){
+		.end = end.position,
+		.batch = batch,
+		.ring = segment->ring,
+	};
 	*share->last = &batch->holds[i];
 	share->last = &batch->holds[i].next;
 	batch->holds_left++;

@@ -40,7 +40,8 @@ int wr_control_waiting(const struct wr_flusher *flusher)
 static int begin_barrier(struct wr_flusher *flusher)
 {
 	/* ORDER flush.asked: acquire. */
-	uint32_t asked = atomic_load_explicit(&flusher->control.barrier_asked, memory_order_acquire);
+	uint32_t asked =
+		atomic_load_explicit(&flusher->control.barrier_asked, memory_order_acquire);
 	/* ORDER none: relaxed. The flusher's own. */
 	uint32_t done = atomic_load_explicit(&flusher->control.barrier_done, memory_order_relaxed);
 
@@ -128,7 +129,7 @@ static uint64_t places(const struct wr_rings *rings, uint64_t *ret_bytes)
 
 		if (!ring)
 			continue;
-		/* ORDER stats.heads: acquire. The cut is read first: the head cannot lie below it. */
+		/* ORDER stats.heads: acquire. The cut is read first: the head is not below it. */
 		count = atomic_load_explicit(&ring->cut_count, memory_order_acquire);
 		position = atomic_load_explicit(&ring->cut_position, memory_order_acquire);
 		head = atomic_load_explicit(&ring->head, memory_order_acquire);
@@ -234,7 +235,8 @@ void wr_flusher_abandon(struct wr_flusher *flusher)
 	uint64_t before = flusher->claims_abandoned;
 
 	abandon_claims(flusher);
-	if (flusher->claims_abandoned != before) /* the next turn must not find the flusher asleep */
+	/* The next turn must not find the flusher asleep. */
+	if (flusher->claims_abandoned != before)
 		wr_flusher_kick(flusher);
 }
 
@@ -270,10 +272,10 @@ void wr_flusher_end(struct wr_flusher *flusher)
 			continue;
 		head = wr_cut_head(&flusher->cut, share);
 		share->taken = head;
-		/* ORDER none: relaxed. For statistics. */
+		/* ORDER stats.heads: release, as in wr_cut_take(). */
 		atomic_store_explicit(&share->ring->cut_position, head.position,
-		                      memory_order_relaxed);
-		atomic_store_explicit(&share->ring->cut_count, head.count, memory_order_relaxed);
+		                      memory_order_release);
+		atomic_store_explicit(&share->ring->cut_count, head.count, memory_order_release);
 	}
 	flusher->cut.aborted += rings.aborted;
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);

@@ -3,8 +3,8 @@
  * flush/cut.h - a cut: one head per ring, closed under migration marks, and the order in which its
  * records go out.
  *
- * It knows rings, counts and marks. It does not know batches, sinks or time. A cut is tentative until
- * wr_cut_take(): making one changes nothing that a producer could see. thread: flusher
+ * It knows rings, counts and marks. It does not know batches, sinks or time. A cut is tentative
+ * until wr_cut_take(): making one changes nothing that a producer could see. thread: flusher
  */
 #ifndef WR_FLUSH_CUT_H
 #define WR_FLUSH_CUT_H
@@ -40,8 +40,10 @@ struct wr_hold {
 	uint32_t ring;
 };
 
-/* Why a cut stops short. Who commits an open record can wake the flusher; a retracted ring waits for
- * another ring that is blocked itself. */
+/*
+ * Why a cut stops short. Who commits an open record can wake the flusher; a retracted ring waits
+ * for another ring that is blocked itself.
+ */
 #define WR_BLOCKED_OPEN 1u
 #define WR_BLOCKED_RETRACTED 2u
 
@@ -107,16 +109,20 @@ struct wr_share *wr_cut_share(struct wr_cut *cut, uint32_t id);
  * WR_RING_IDS / 64 words.
  */
 void wr_cut_make(struct wr_cut *cut, const _Atomic uint64_t *bits);
-/* Puts the cut into emission order and takes it: segments[] holds it, taken = cut. No record of it was
- * pushed before @floor_ns. 0, -ENOMEM. */
+/*
+ * Puts the cut into emission order and takes it: segments[] holds it, taken = cut. No record of it
+ * was pushed before @floor_ns. 0, -ENOMEM.
+ */
 int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns);
 /* Asks the owner of the record that blocks @share to wake the flusher. 1: it is not blocked now. */
 int wr_cut_wait_for(struct wr_share *share);
 
 /* A ring's head, extended to 64 bits from what was taken. */
 struct wr_place wr_cut_head(const struct wr_cut *cut, const struct wr_share *share);
-/* Walks [from, to): calls @fn for every record that is committed (1), aborted (2), open (0). Stops at
- * a place whose size is not known. Returns where it stopped. For audits and reports. */
+/*
+ * Walks [from, to): calls @fn for every record that is committed (1), aborted (2), open (0). Stops
+ * at a place whose size is not known. Returns where it stopped. For audits and reports.
+ */
 struct wr_place wr_cut_walk(const struct wr_share *share, struct wr_place from, struct wr_place to,
                             void (*fn)(void *arg, uint64_t header), void *arg);
 /* For walk.c and order.c. */

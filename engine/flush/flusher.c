@@ -53,7 +53,7 @@ static uint32_t wait(struct wr_flusher *flusher, uint64_t until_ns)
 /* A timer alone, and not for what is due now: a stale one of a helper that was held up. */
 static int is_stale_timer(struct wr_flusher *flusher, uint32_t tags)
 {
-	/* ORDER wake.words: seq_cst, see wake.c. */
+	/* ORDER wake.words: seq_cst, see wake_words.h. */
 	uint64_t due = atomic_load_explicit(&flusher->wake->due, memory_order_seq_cst);
 
 	if (tags & ~(1u << WR_TAG_TIMER | 1u << WR_TAG_DONE | 1u << WR_TAG_AUX) ||
@@ -190,7 +190,8 @@ static int turn(struct wr_flusher *flusher, uint64_t until_ns)
 			(void)wr_verdicts(flusher);
 			/* ORDER none: relaxed. Set before the kick that wakes us again. */
 			if (!flusher->again && !wr_control_waiting(flusher) &&
-			    !atomic_load_explicit(&flusher->control.shutdown, memory_order_relaxed)) {
+			    !atomic_load_explicit(&flusher->control.shutdown,
+			                          memory_order_relaxed)) {
 				wr_sleep_aux(flusher);
 				publish_oldest(flusher);
 				return 1;

@@ -5,8 +5,8 @@
  *     cut (walk.c, order.c) -> decide (policy.c) -> form (batch.c) -> submit -> verdict (verdict.c)
  *         -> release (release.c);  sleep.c puts it to sleep;  flusher.c turns the crank
  *
- * It knows rings, triggers, batches and one sink. It does not know how a record got into a ring, nor
- * what the sink does with it. thread: flusher, where nothing else is said.
+ * It knows rings, triggers, batches and one sink. It does not know how a record got into a ring,
+ * nor what the sink does with it. thread: flusher, where nothing else is said.
  */
 #ifndef WR_FLUSH_FLUSHER_H
 #define WR_FLUSH_FLUSHER_H
@@ -145,7 +145,7 @@ void wr_flusher_fini(struct wr_flusher *flusher);
 /* Closes the descriptors that producers do not know. thread: owner */
 void wr_flusher_close_fds(struct wr_flusher *flusher);
 
-/* One turn: sleeps at most until @until_ns (0: not at all), then does all there is to do. 1 or 0. */
+/* One turn: sleeps until @until_ns at most (0: not at all), then does all there is. 1 or 0. */
 int wr_flusher_turn(struct wr_flusher *flusher, uint64_t until_ns);
 /* Turns until told to shut down and drained. */
 void wr_flusher_run(struct wr_flusher *flusher);
@@ -160,7 +160,7 @@ void wr_flusher_kick(struct wr_flusher *flusher);
 /* Records accepted so far, from the heads. thread: any */
 uint64_t wr_flusher_accepted(const struct wr_flusher *flusher, uint64_t *ret_bytes);
 
-/* batch.c: forms batches of the taken cut and submits what can be submitted. 1 when something was. */
+/* batch.c: forms batches of the taken cut and submits what can be. 1 when something was. */
 int wr_batch_send(struct wr_flusher *flusher);
 int wr_flusher_can_submit(const struct wr_flusher *flusher);
 struct wr_batch *wr_batch_alloc(struct wr_flusher *flusher, uint32_t spans);
@@ -190,7 +190,7 @@ void wr_sleep_aux(struct wr_flusher *flusher);     /* sets the second timer to w
 struct wr_decision wr_sleep_decide(struct wr_flusher *flusher, uint64_t now_ns);
 
 /* control.c */
-int wr_control_pending(struct wr_flusher *flusher); /* takes audits and barriers. 1: there were any */
+int wr_control_pending(struct wr_flusher *flusher); /* takes audits, barriers. 1: there were any */
 int wr_control_waiting(const struct wr_flusher *flusher); /* a barrier was asked for, not begun */
 int wr_control_requested(const struct wr_flusher *flusher); /* a flush or barrier is under way */
 int wr_flusher_is_drained(struct wr_flusher *flusher);

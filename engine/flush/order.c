@@ -4,9 +4,9 @@
  *
  * A mark in a record names, per ring, a head: everything below it must go out first. The cut is
  * closed: a named ring is extended to exactly the named head, which is visible by then, or, if that
- * lies behind an uncommitted record, the marking ring is retracted to before its mark. Marks name the
- * past only, so this ends and has no cycles. Then the rings' shares are split at their marks and
- * emitted, each piece after what its mark names. thread: flusher
+ * lies behind an uncommitted record, the marking ring is retracted to before its mark. Marks name
+ * the past only, so this ends and has no cycles. Then the rings' shares are split at their marks
+ * and emitted, each piece after what its mark names. thread: flusher
  */
 #include "flush/cut.h"
 
@@ -105,7 +105,7 @@ static enum named extend(struct wr_cut *cut, uint32_t id, uint64_t head)
 	now = wr_cut_head(cut, share);
 	to = share->cut;
 	missing = wr_head_count(head) - (uint32_t)to.count;
-	/* In the future only if it lies between the cut and the head: anything else is long past. */
+	/* In the future only if it lies between cut and head: anything else is long past. */
 	if (missing == 0 || missing > now.count - to.count)
 		return NAMED_PAST;
 	to.count += missing;
@@ -163,7 +163,7 @@ static void sum_up(struct wr_cut *cut)
 		cut->bytes += bytes;
 		if (bytes > cut->fullest)
 			cut->fullest = bytes;
-		/* ORDER wake.words: seq_cst. Counted before who counts looks whether we are busy. */
+		/* ORDER wake.words: seq_cst. Who counts looks whether we are busy after that. */
 		if (bytes && atomic_load_explicit(&share->ring->pressed, memory_order_seq_cst))
 			cut->full = 1;
 		if (share->blocked)
@@ -181,7 +181,7 @@ void wr_cut_make(struct wr_cut *cut, const _Atomic uint64_t *bits)
 		cut->shares[cut->set[i]].in_cut = 0;
 	cut->set_count = cut->note_count = cut->starved = 0;
 	for (uint32_t word = 0; word < wr_rings_words(cut->rings); word++) {
-		/* ORDER wake.words: seq_cst. Set before the first record of the ring is committed. */
+		/* ORDER wake.words: seq_cst. Set before a ring's first record is committed. */
 		uint64_t set = atomic_load_explicit(&bits[word], memory_order_seq_cst) |
 		               cut->kept[word];
 
@@ -284,7 +284,8 @@ static void forget_side(struct wr_share *share)
 	for (; share->side_seen != next; share->side_seen++) {
 		/* ORDER none: relaxed. An overrun makes the next cut walk. */
 		uint64_t entry = atomic_load_explicit(
-			&share->ring->side[share->side_seen % WR_SIDE_ENTRIES], memory_order_relaxed);
+			&share->ring->side[share->side_seen % WR_SIDE_ENTRIES],
+			memory_order_relaxed);
 
 		if ((int32_t)(wr_head_count(entry) - (uint32_t)share->taken.count) >= 0)
 			break;
@@ -325,11 +326,15 @@ int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns)
 		share->taken = share->cut;
 		share->cut_ns = now_ns;
 		share->rescan = share->blocked;
-		/* ORDER none: relaxed. For statistics and the watermark. */
+		/*
+		 * ORDER stats.heads: release. Acquired by places() in flush/control.c.
+		 * Gives:     a head that is read behind these is not below them.
+		 * Otherwise: the difference wraps, and 2^32 records seem to have been accepted.
+		 */
 		atomic_store_explicit(&share->ring->cut_position, share->taken.position,
-		                      memory_order_relaxed);
+		                      memory_order_release);
 		atomic_store_explicit(&share->ring->cut_count, share->taken.count,
-		                      memory_order_relaxed);
+		                      memory_order_release);
 		if (!share->rescan)
 			forget_side(share);
 	}

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy.c - see policy.h: which trigger holds, and the one that is named as the cause.
+ * It reads no clock and changes nothing. thread: flusher; pure
+ */
 #include "flush/policy.h"
 
 /* The first of the enum's order among the triggers that hold and act. */
@@ -17,12 +21,13 @@ struct wr_decision wr_policy_decide(const struct wr_policy *policy, const struct
 	struct wr_decision decision = { WEIR_CAUSE_NONE, 0 };
 	int timer_due = facts->due_ns <= facts->now_ns;
 
-	/* Bytes without records are aborted claims: taken like records, so that their room comes back. */
+	/* Bytes without records are aborted claims: taken too, so that their room comes back. */
 	if (!facts->records && !facts->bytes)
 		return decision;
 	/* Without a timer to say so, the age is what the oldest record's bound says. */
 	if (policy->timer_mode == WEIR_MODE_SHADOW && policy->deadline_ns != WEIR_OFF)
-		timer_due = facts->oldest_ns && facts->now_ns - facts->oldest_ns >= policy->deadline_ns;
+		timer_due = facts->oldest_ns &&
+		            facts->now_ns - facts->oldest_ns >= policy->deadline_ns;
 	consider(&decision, WEIR_CAUSE_SIZE, policy->threshold_mode,
 	         policy->threshold && facts->records >= policy->threshold);
 	consider(&decision, WEIR_CAUSE_BYTES, policy->bytes_mode,

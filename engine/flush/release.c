@@ -31,7 +31,7 @@ static void wake_waiters(struct wr_flusher *flusher)
 {
 	struct wr_wake *wake = flusher->wake;
 
-	/* ORDER flush.room: seq_cst. The waiter counts itself in, then tests for room, then sleeps. */
+	/* ORDER flush.room: seq_cst. A waiter counts itself in, tests for room, then sleeps. */
 	atomic_fetch_add_explicit(&wake->release_seq, 1, memory_order_seq_cst);
 	if (atomic_load_explicit(&wake->waiters, memory_order_seq_cst))
 		(void)wr_sys.futex_wake(&wake->release_seq, INT_MAX);
@@ -71,7 +71,7 @@ void wr_release_batch(struct wr_flusher *flusher, struct wr_batch *batch)
 
 	for (uint32_t i = 0; i < batch->seen.span_count; i++)
 		batch->holds[i].done = 1;
-	/* The holds of a batch may lie behind those of an older one: only from the front of a ring. */
+	/* A batch's holds may lie behind those of an older one: only from the front of a ring. */
 	for (uint32_t i = 0; i < batch->seen.span_count; i++) {
 		struct wr_share *share = &flusher->cut.shares[batch->holds[i].ring];
 		uint64_t end = pop_done(flusher, share, batch);

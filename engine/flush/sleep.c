@@ -8,7 +8,7 @@
 #include "base/sys.h"
 #include "base/testpoint.h"
 
-/* ORDER wake.words: seq_cst, see wake.c. */
+/* ORDER wake.words: seq_cst, see wake_words.h. */
 #define LOAD(word) atomic_load_explicit((word), memory_order_seq_cst)
 #define STORE(word, value) atomic_store_explicit((word), (value), memory_order_seq_cst)
 #define TAKE(word, value) atomic_exchange_explicit((word), (value), memory_order_seq_cst)
@@ -90,9 +90,11 @@ static void deal(struct wr_flusher *flusher, struct wr_share *share)
 	uint64_t bytes;
 
 	share->dealt = (uint32_t)head.count;
+	/* ORDER fallback.sleep: seq_cst. The alarm first, then heads again (S5, S6). */
 	STORE(&ring->alarm, wr_alarm_make(flusher->epoch, 0, share->dealt + 1));
-	/* What lies behind an open record cannot be taken: counted, it would wake us at every push. */
+	/* What lies behind an open record cannot be taken: counted, it would wake us each time. */
 	if (!share->blocked) {
+		/* ORDER wake.after: seq_cst. Added before heads are read again (S5, S6). */
 		(void)atomic_fetch_add_explicit(&flusher->wake->sum,
 		                                head.count - share->taken.count,
 		                                memory_order_seq_cst);
@@ -121,8 +123,15 @@ static void deal(struct wr_flusher *flusher, struct wr_share *share)
 		if (wr_limit_kind(limit) & WR_STOP_CLOSED)
 			return;
 		next = wr_limit_make(flusher->epoch, stride, kind, stop);
+		/*
+		 * ORDER wake.limit: seq_cst, a release. Acquired by wr_fallback_reserve(); what a
+		 * section reads stands before its stores (section_x86_64.h, section_aarch64.h).
+		 * Gives:     below the limit everything was released: read, or zeroed.
+		 * Otherwise: a producer overwrites a record that the sink still reads.
+		 */
 	} while (!atomic_compare_exchange_weak_explicit(&ring->limit, &limit, next,
-	                                                memory_order_seq_cst, memory_order_seq_cst));
+	                                                memory_order_seq_cst,
+	                                                memory_order_seq_cst));
 }
 
 /* S5, one ring: what was pushed between S3 and the barrier counts too. */
@@ -134,6 +143,7 @@ static void recheck(struct wr_flusher *flusher, struct wr_share *share)
 
 	if ((uint32_t)head.count == share->dealt)
 		return;
+	/* ORDER wake.after: seq_cst, of the sum. Added before heads are read again (S6). */
 	if (atomic_compare_exchange_strong_explicit(&share->ring->alarm, &alarm, next,
 	                                            memory_order_seq_cst, memory_order_seq_cst))
 		(void)atomic_fetch_add_explicit(&flusher->wake->sum,

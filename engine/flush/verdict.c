@@ -109,7 +109,10 @@ static void run_add(struct run *run, const struct wr_batch *from, uint32_t span,
 	run->end = end;
 }
 
-static void run_over(struct run *run, const struct wr_batch *batch, int (*wanted)(const struct wr_batch *, uint64_t, uint64_t, uint64_t),
+/* Does the piece take record @index of @batch? */
+typedef int wanted_fn(const struct wr_batch *batch, uint64_t index, uint64_t from, uint64_t to);
+
+static void run_over(struct run *run, const struct wr_batch *batch, wanted_fn *wanted,
                      uint64_t from, uint64_t to, uint64_t *ret_first)
 {
 	uint64_t index = 0;
@@ -144,7 +147,7 @@ static void run_over(struct run *run, const struct wr_batch *batch, int (*wanted
 
 /* A piece of @batch that holds the records that are wanted. NULL: none are, or no memory. */
 static struct wr_batch *piece_of(struct wr_flusher *flusher, struct wr_batch *batch,
-                                 int (*wanted)(const struct wr_batch *, uint64_t, uint64_t, uint64_t), uint64_t from, uint64_t to)
+                                 wanted_fn *wanted, uint64_t from, uint64_t to)
 {
 	struct run run = { 0 };
 	uint64_t first;
@@ -289,7 +292,8 @@ static void take(struct wr_flusher *flusher, struct wr_batch *batch)
 int wr_verdicts(struct wr_flusher *flusher)
 {
 	/* ORDER flush.done: acquire. */
-	struct wr_batch *list = atomic_exchange_explicit(&flusher->done, NULL, memory_order_seq_cst);
+	struct wr_batch *list =
+		atomic_exchange_explicit(&flusher->done, NULL, memory_order_seq_cst);
 	struct wr_batch *oldest = NULL;
 
 	if (!list)

@@ -1,33 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wake.c - the producer's side of the wake protocol. See wake.h. thread: producer */
-#include "flush/wake.h"
-
-#include <errno.h>
+/*
+ * wake.c - before the commit: the timer covers the record, the alarm moves, the sum is credited.
+ *
+ * It knows due, soon, the timer and one ring's alarm. It does not know room (limit.c), nor when the
+ * event is written (signal.c). See wake.h. thread: producer
+ */
+#include "flush/wake_words.h"
 
 #include "base/sys.h"
 #include "base/testpoint.h"
 
-#define SUM_SIGNALLED (UINT64_C(1) << 32)
-#define SUM_EPOCH(sum) ((sum) >> 33)
-#define BYTES_SIGNALLED (UINT64_C(1) << 40)
-#define BYTES_EPOCH(bytes) ((bytes) >> 41)
-#define BYTES_COUNT(bytes) ((bytes) & (BYTES_SIGNALLED - 1))
 #define BUSY_LOG2_STRIDE 20u
 
-/*
- * Every access of the protocol is seq_cst: it is off the fast path, and the models assume one order.
- * ORDER wake.words: seq_cst. Both ends of the edge are all accesses to due, soon, sum, bits, alarm
- * and limit in this file and in sleep.c.
- * Gives:     a record is never committed while the flusher sleeps without a timer or an event.
- * Otherwise: a lost wake-up.
- */
-#define LOAD(word) atomic_load_explicit((word), memory_order_seq_cst)
-#define CAS(word, seen, next) \
-	atomic_compare_exchange_strong_explicit((word), (seen), (next), memory_order_seq_cst, \
-	                                        memory_order_seq_cst)
-/* ORDER none: relaxed. Counters and settings. */
-#define PEEK(word) atomic_load_explicit((word), memory_order_relaxed)
-#define COUNT(word) ((void)atomic_fetch_add_explicit((word), 1, memory_order_relaxed))
+/* ORDER wake.words: seq_cst, see wake_words.h: every access that says nothing else. */
 
 void wr_wake_init(struct wr_wake *wake, struct wr_page *page, uint32_t epoch)
 {
@@ -171,7 +156,8 @@ static int cover(struct wr_wake *wake, uint64_t urgent_us, uint64_t *ret_sum)
 			uint64_t later;
 
 			now_us = wr_sys.now() / 1000u + 1;
-			later = deadline >= WR_DUE_NEVER - now_us ? WR_DUE_NEVER : now_us + deadline;
+			later = deadline >= WR_DUE_NEVER - now_us ? WR_DUE_NEVER
+			                                          : now_us + deadline;
 			if (!(PEEK(&wake->settings.signals) & WR_SIGNAL_TIMER))
 				later = WR_DUE_NEVER;
 			if (later < mine)
@@ -186,8 +172,8 @@ static int cover(struct wr_wake *wake, uint64_t urgent_us, uint64_t *ret_sum)
 				continue;
 			due = next;
 			/*
-			 * ORDER none: relaxed. A hint for ages: whoever won read its clock before any
-			 * record of this batch was committed, who lost perhaps did not.
+			 * ORDER none: relaxed. A hint for ages: whoever won read its clock before
+			 * any record of this batch was committed, who lost perhaps did not.
 			 */
 			if (time == WR_DUE_INF)
 				atomic_store_explicit(&wake->first_us, now_us - 1,
@@ -199,14 +185,9 @@ static int cover(struct wr_wake *wake, uint64_t urgent_us, uint64_t *ret_sum)
 	}
 }
 
-static uint32_t log2_floor(uint64_t n)
-{
-	return n ? 63u - (uint32_t)__builtin_clzll(n) : 0u;
-}
-
 /*
- * The stride that a ring takes from now on: its share of an eighth of the threshold, and no more than
- * what is missing, so that a lone pusher reaches the threshold exactly.
+ * The stride that a ring takes from now on: its share of an eighth of the threshold, and no more
+ * than what is missing, so that a lone pusher reaches the threshold exactly.
  */
 static uint32_t choose_stride(struct wr_wake *wake, uint64_t alarm, uint64_t sum, uint32_t gained)
 {
@@ -232,7 +213,7 @@ static uint32_t choose_stride(struct wr_wake *wake, uint64_t alarm, uint64_t sum
 	missing = threshold - count % threshold;
 	if (stride > missing)
 		stride = missing;
-	return log2_floor(stride) > BUSY_LOG2_STRIDE ? BUSY_LOG2_STRIDE : log2_floor(stride);
+	return wr_log2_floor(stride) > BUSY_LOG2_STRIDE ? BUSY_LOG2_STRIDE : wr_log2_floor(stride);
 }
 
 int wr_wake_slow(struct wr_wake *wake, const struct wr_seen *seen, uint64_t max_age_us,
@@ -251,7 +232,8 @@ int wr_wake_slow(struct wr_wake *wake, const struct wr_seen *seen, uint64_t max_
 	if (max_age_us && (signals & (WR_SIGNAL_URGENT | WR_SIGNAL_URGENT_SHADOW))) { /* step 2 */
 		uint64_t now_us = wr_sys.now() / 1000u + 1;
 
-		urgent = max_age_us >= WR_DUE_NEVER - now_us ? WR_DUE_NEVER - 1 : now_us + max_age_us;
+		urgent = max_age_us >= WR_DUE_NEVER - now_us ? WR_DUE_NEVER - 1
+		                                             : now_us + max_age_us;
 		fold_soon(wake, urgent);
 		if (!(signals & WR_SIGNAL_URGENT))
 			urgent = UINT64_MAX;
@@ -278,190 +260,4 @@ int wr_wake_slow(struct wr_wake *wake, const struct wr_seen *seen, uint64_t max_
 		}
 	}
 	return 0;
-}
-
-/* The byte trigger: credits what the ring has gained since its last stop. */
-static void credit_bytes(struct wr_wake *wake, uint32_t gained, struct wr_credit *credit)
-{
-	uint64_t bytes = LOAD(&wake->bytes);
-
-	while (!CAS(&wake->bytes, &bytes, bytes + gained))
-		;
-	if (!credit->bytes)
-		credit->bytes_before = BYTES_COUNT(bytes);
-	credit->bytes = 1;
-}
-
-/* Where the limit goes next: the nearest of full, watermark and byte stop behind @end. */
-static uint64_t next_limit(struct wr_wake *wake, const struct wr_ring *ring, uint64_t limit,
-                           uint32_t end, uint32_t full)
-{
-	uint64_t threshold = PEEK(&wake->settings.threshold_bytes);
-	uint32_t watermark = PEEK(&wake->settings.watermark);
-	uint32_t kind = WR_STOP_FULL, stop = full, stride = 0, at;
-
-	/* ORDER none: relaxed. An old cut makes the watermark come earlier. */
-	at = (uint32_t)atomic_load_explicit(&ring->cut_position, memory_order_relaxed) + watermark;
-	if (watermark && wr_limit_kind(limit) != WR_STOP_WATERMARK && (int32_t)(at - end) > 0 &&
-	    (int32_t)(stop - at) > 0) {
-		stop = at;
-		kind = WR_STOP_WATERMARK;
-	}
-	if (threshold) {
-		uint64_t joined = PEEK(&wake->joined);
-
-		stride = log2_floor(threshold / (8 * (joined + 1)));
-		at = end + (1u << (stride & 31u));
-		if (stride < 30 && (int32_t)(stop - at) > 0) {
-			stop = at;
-			kind = WR_STOP_BYTES;
-		}
-	}
-	return wr_limit_make(wr_limit_epoch(limit), stride, kind, stop);
-}
-
-/*
- * Was an event written since the flusher slept last? @sum tells when that was. Then it is awake, or
- * will be, and looks at everything. Only the write itself counts, not the intention: who took a
- * signalled bit may have stopped for ever before it wrote.
- */
-static int is_told(struct wr_wake *wake, uint64_t sum)
-{
-	return LOAD(&wake->told) == (uint32_t)SUM_EPOCH(sum) + 1;
-}
-
-static void tell(struct wr_wake *wake, uint64_t sum)
-{
-	if (is_told(wake, sum))
-		return;
-	wr_wake_write(wake);
-	atomic_store_explicit(&wake->told, (uint32_t)SUM_EPOCH(sum) + 1, memory_order_seq_cst);
-}
-
-/* The first to find a reason. If that thread stops, twice the threshold or a full ring tells. */
-static void tell_first(struct wr_wake *wake, uint64_t sum)
-{
-	uint32_t mark = (uint32_t)SUM_EPOCH(sum) + 1;
-
-	if (atomic_exchange_explicit(&wake->telling, mark, memory_order_seq_cst) == mark)
-		return;
-	WR_TESTPOINT("wake.before_signal");
-	tell(wake, sum);
-}
-
-int wr_wake_limit(struct wr_wake *wake, struct wr_ring *ring, uint64_t need,
-                  struct wr_credit *credit)
-{
-	uint64_t limit = LOAD(&ring->limit), next;
-	uint32_t end = wr_head_position(LOAD(&ring->head)) + (uint32_t)need;
-	/*
-	 * ORDER flush.release: acquire. The flusher has read, or zeroed, what it released: only then
-	 * may it be written to. Released by release_to() in flush/release.c.
-	 */
-	uint32_t tail = (uint32_t)atomic_load_explicit(&ring->tail, memory_order_acquire);
-	uint32_t full = tail + (uint32_t)wr_ring_bytes(ring);
-	uint32_t kind = wr_limit_kind(limit);
-	uint64_t due, sum;
-
-	if (kind & WR_STOP_CLOSED)
-		return -ESHUTDOWN;
-	if ((int32_t)(full - end) < 0) {
-		/* The first one tells, and more and more rarely others: the first may have stopped. */
-		uint32_t before =
-			atomic_fetch_add_explicit(&ring->pressed, 1, memory_order_seq_cst);
-
-		if (!(before & (before - 1))) {
-			wr_wake_set_bit(wake, ring->id);
-			sum = LOAD(&wake->sum);
-			if (wr_due_time(LOAD(&wake->due)) != WR_DUE_BUSY)
-				tell(wake, sum);
-		}
-		return -EAGAIN;
-	}
-	if ((int32_t)(wr_limit_position(limit) - end) >= 0)
-		return 0; /* it has moved already */
-	due = LOAD(&wake->due);
-	if (wr_due_time(due) == WR_DUE_BUSY)
-		next = wr_limit_make(wr_limit_epoch(limit), 0, WR_STOP_FULL, full);
-	else
-		next = next_limit(wake, ring, limit, end, full);
-	WR_TESTPOINT("wake.before_limit");
-	if (!CAS(&ring->limit, &limit, next) || wr_due_time(due) == WR_DUE_BUSY)
-		return 0;
-	if (kind == WR_STOP_BYTES)
-		credit_bytes(wake, end - (wr_limit_position(limit) - wr_limit_stride(limit)), credit);
-	if (kind == WR_STOP_WATERMARK)
-		credit->pressure = 1;
-	return 0;
-}
-
-/*
- * The word as it is after the commit.
- * ORDER wake.after: seq_cst, by an exchange that changes nothing. A plain load could overtake the
- * commit, which still lies in the store buffer.
- * Gives:     either this sees what the flusher adds last (S5), or the flusher then sees the commit.
- * Otherwise: each counts less than the threshold, and a full batch lies there unsignalled.
- */
-static uint64_t load_after_commit(_Atomic uint64_t *word)
-{
-	return atomic_fetch_add_explicit(word, 0, memory_order_seq_cst);
-}
-
-/* Writes the event once per epoch, and again at twice, thrice ... the threshold if that failed. */
-static void test_sum(struct wr_wake *wake, uint32_t before)
-{
-	uint64_t threshold = PEEK(&wake->settings.threshold), sum;
-
-	if (!threshold || !(PEEK(&wake->settings.signals) & WR_SIGNAL_SIZE))
-		return;
-	sum = load_after_commit(&wake->sum);
-	while ((uint32_t)sum >= threshold) {
-		if (sum & SUM_SIGNALLED) {
-			if ((uint32_t)sum / threshold >= 2 &&
-			    (uint32_t)sum / threshold != before / threshold)
-				tell(wake, sum);
-			return;
-		}
-		if (CAS(&wake->sum, &sum, sum | SUM_SIGNALLED)) {
-			tell_first(wake, sum);
-			return;
-		}
-	}
-}
-
-static void test_bytes(struct wr_wake *wake, uint64_t before)
-{
-	uint64_t threshold = PEEK(&wake->settings.threshold_bytes), sum, bytes;
-
-	if (!threshold || !(PEEK(&wake->settings.signals) & WR_SIGNAL_BYTES))
-		return;
-	sum = LOAD(&wake->sum);
-	bytes = load_after_commit(&wake->bytes);
-	while (BYTES_COUNT(bytes) >= threshold) {
-		if (bytes & BYTES_SIGNALLED) {
-			if (BYTES_COUNT(bytes) / threshold >= 2 &&
-			    BYTES_COUNT(bytes) / threshold != before / threshold)
-				tell(wake, sum);
-			return;
-		}
-		if (CAS(&wake->bytes, &bytes, bytes | BYTES_SIGNALLED)) {
-			tell_first(wake, sum);
-			return;
-		}
-	}
-}
-
-void wr_wake_after(struct wr_wake *wake, const struct wr_credit *credit)
-{
-	WR_TESTPOINT("wake.after_commit");
-	if (credit->counted)
-		test_sum(wake, credit->before);
-	if (credit->bytes)
-		test_bytes(wake, credit->bytes_before);
-	if (credit->pressure && (PEEK(&wake->settings.signals) & WR_SIGNAL_PRESSURE)) {
-		uint64_t sum = load_after_commit(&wake->sum);
-
-		if (wr_due_time(LOAD(&wake->due)) != WR_DUE_BUSY)
-			tell_first(wake, sum);
-	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * flush/wake.h - how a producer wakes a sleeping flusher, without a fence, a clock read or a system
- * call on the fast path, and so that a thread that stops for ever at any instruction strands nothing.
+ * call on the fast path, so that a thread that stops for ever at any instruction strands nothing.
  *
  * It knows alarms, limits, one timer and one event. It does not know batches or sinks. The names of
  * the steps are those of tests/model/wake.pml; engine/DESIGN.md maps each to its function.
@@ -60,7 +60,7 @@ struct wr_wake {
 	WR_LINE_ALIGNED _Atomic uint64_t sum;
 	_Atomic uint64_t bytes;
 	_Atomic uint32_t joined; /* rings that joined since the last sleep */
-	_Atomic uint32_t telling; /* epoch + 1 of the last sum in whose time somebody set out to write */
+	_Atomic uint32_t telling; /* epoch + 1 of the last sum in whose time one set out to write */
 	_Atomic uint32_t told;    /* ... and really wrote the event */
 	WR_LINE_ALIGNED _Atomic uint64_t bits[WR_RING_IDS / 64];
 	WR_LINE_ALIGNED struct wr_wake_settings settings;
@@ -88,8 +88,8 @@ struct wr_credit {
 void wr_wake_init(struct wr_wake *wake, struct wr_page *page, uint32_t epoch);
 
 /*
- * Steps 1 to 6 of the slow path, for a push that met the alarm (or carries a max age). @seen is what
- * its attempt loaded, @max_age_us 0 or the record's own.
+ * Steps 1 to 6 of the slow path, for a push that met the alarm (or carries a max age). @seen is
+ * what its attempt loaded, @max_age_us 0 or the record's own.
  * 0: the alarm has moved, push again; ret_epoch is the alarm's. 1: it had changed, push again.
  * thread: producer
  */
@@ -104,8 +104,8 @@ int wr_wake_limit(struct wr_wake *wake, struct wr_ring *ring, uint64_t need,
                   struct wr_credit *credit);
 
 /*
- * After the commit, or when it did not come about after all (others' records may have been credited):
- * wakes the flusher if a trigger was crossed. thread: producer
+ * After the commit, or when it did not come about after all (others' records may have been
+ * credited): wakes the flusher if a trigger was crossed. thread: producer
  */
 void wr_wake_after(struct wr_wake *wake, const struct wr_credit *credit);
 

@@ -10,7 +10,7 @@ struct wr_place wr_cut_head(const struct wr_cut *cut, const struct wr_share *sha
 {
 	/*
 	 * ORDER ring.publish: acquire. Also the reader of the sections' commits.
-	 * ORDER fallback.sleep: seq_cst, for a fallback ring: the alarm was stored before this load.
+	 * ORDER fallback.sleep: seq_cst, for a fallback ring. The alarm was stored before this.
 	 */
 	uint64_t head = atomic_load_explicit(&share->ring->head, memory_order_seq_cst);
 	struct wr_place place = share->taken;
@@ -112,8 +112,8 @@ static void walk_to(struct wr_cut *cut, struct wr_share *share, struct wr_place 
 
 /*
  * Jumps to @to, stopping only at what the side table tells of. Returns 0, or 1 when the table was
- * overrun and only a walk will do. An entry may be false (its attempt was aborted): the header there
- * is then an ordinary one.
+ * overrun and only a walk will do. An entry may be false (its attempt was aborted): the header
+ * there is then an ordinary one.
  */
 static int jump_to(struct wr_cut *cut, struct wr_share *share, struct wr_place to)
 {
@@ -127,7 +127,7 @@ static int jump_to(struct wr_cut *cut, struct wr_share *share, struct wr_place t
 	if (next - share->side_seen >= WR_SIDE_ENTRIES)
 		return 1;
 	for (uint32_t i = share->side_seen; i != next; i++) {
-		/* ORDER ring.publish: acquire. Read before side_next is read again, behind the loop. */
+		/* ORDER ring.publish: acquire. Read before side_next is, again, behind the loop. */
 		uint64_t entry = atomic_load_explicit(&ring->side[i % WR_SIDE_ENTRIES],
 		                                      memory_order_acquire);
 		uint32_t off = wr_head_count(entry) - (uint32_t)start.count;
@@ -185,7 +185,12 @@ int wr_cut_wait_for(struct wr_share *share)
 	while (is_open(header)) {
 		if (wr_header_flags(header) & WEIR_REC_WAITED)
 			return 0;
-		/* ORDER wake.waited: seq_cst. The owner's exchange comes before this, or finds it. */
+		/*
+		 * ORDER wake.waited: seq_cst. Paired with the exchanges of wr_ring_end_claim() and
+		 * wr_fallback_commit(), on the same word.
+		 * Gives:     the commit came before this and is seen, or finds the flag and wakes.
+		 * Otherwise: the flusher sleeps, and nobody tells it that the record is complete.
+		 */
 		if (atomic_compare_exchange_weak_explicit(
 			    at, &header,
 			    header | (uint64_t)WEIR_REC_WAITED << WR_HEADER_FLAGS_SHIFT,

@@ -21,20 +21,22 @@ enum wr_exit wr_fallback_reserve(struct wr_ring *ring, const struct wr_put *put,
 		if (head & WR_HEAD_CLOSED)
 			return WR_EXIT_CLOSED;
 		end = wr_head_position(head) + (uint32_t)put->total;
-		/* ORDER wake.limit: acquire. What the flusher released may be written to. */
+		/* ORDER wake.limit: acquire. The limit lies within what the flusher released. */
 		if ((int32_t)(wr_limit_position(atomic_load_explicit(&ring->limit,
 		                                                     memory_order_acquire)) -
 		              end) < 0)
 			return WR_EXIT_LIMIT;
 		next = wr_head_make(wr_head_count(head) + 1, end);
 		/*
+		 * ORDER fallback.close: seq_cst. The bit makes this exchange fail, or comes after.
 		 * ORDER fallback.sleep: seq_cst, and so is the load of the alarm. Paired with
-		 * deal_alarms() and recheck() in flush/sleep.c, which store alarms and then read heads.
-		 * Gives:     either this push sees the lowered alarm, or the flusher sees it reserved.
+		 * deal() and recheck() in flush/sleep.c, which store alarms and then read heads.
+		 * Gives:     a push sees the lowered alarm, or the flusher sees it reserved.
 		 * Otherwise: a record lies in a ring whose flusher sleeps without a timer.
 		 */
 	} while (!atomic_compare_exchange_weak_explicit(&ring->head, &head, next,
-	                                                memory_order_seq_cst, memory_order_relaxed));
+	                                                memory_order_seq_cst,
+	                                                memory_order_relaxed));
 	WR_TESTPOINT("fallback.reserved");
 	/* ORDER fallback.sleep: seq_cst. */
 	ret->alarm = atomic_load_explicit(&ring->alarm, memory_order_seq_cst);
@@ -58,8 +60,8 @@ int wr_fallback_commit(const struct wr_seen *seen, uint64_t header)
 {
 	_Atomic uint64_t *at = wr_ring_header(seen->ring, wr_head_position(seen->head));
 	/*
-	 * ORDER ring.claim: release, and an exchange, since the flusher may have marked the place as
-	 * waited for. Acquired by header_of() in flush/walk.c.
+	 * ORDER ring.claim: release. Acquired by header_of() in flush/walk.c.
+	 * ORDER wake.waited: acq_rel, and so an exchange: the flusher may have set WAITED.
 	 */
 	uint64_t old = atomic_exchange_explicit(at, header, memory_order_acq_rel);
 

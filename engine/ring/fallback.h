@@ -2,8 +2,8 @@
 /*
  * ring/fallback.h - the ring of threads without restartable sequences: reserve, then commit.
  *
- * A fallback ring knows what is reserved (head) and, header by header, what is committed. A header of
- * 0 is a place whose owner still writes: the flusher zeroes what it releases.
+ * A fallback ring knows what is reserved (head) and, header by header, what is committed. A header
+ * of 0 is a place whose owner still writes: the flusher zeroes what it releases.
  *
  * The slow path lies between reserve and commit, so that a timer is set before a record is visible.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mark.c - see mark.h. An order word is its thread's own: only signal handlers of that thread get in
- * between, so every access is relaxed and compare-and-swap is there for them.
+ * mark.c - see mark.h. An order word is its thread's own: only signal handlers of that thread get
+ * in between, so every access is relaxed and compare-and-swap is there for them.
  * ORDER none: relaxed, throughout this file. One thread.
  */
 #include "ring/mark.h"
@@ -74,7 +74,7 @@ void wr_mark_done(_Atomic uint64_t *order, const struct wr_ring *ring,
 	if (atomic_compare_exchange_strong_explicit(order, &seen, mine, memory_order_relaxed,
 	                                            memory_order_relaxed))
 		return;
-	/* A handler has pushed: keep what it left and add this ring, or leave a full set as it is. */
+	/* A handler has pushed: add this ring to what it left, or leave a full set as it is. */
 	do {
 		mine = with_id(seen, ring->id);
 		if (!mine)

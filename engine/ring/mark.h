@@ -33,8 +33,8 @@ struct wr_migration {
 
 /*
  * Publishes that this thread is about to push to @ring and writes the mark. How many rings it names
- * (0: the thread comes from nowhere, and the record needs no mark), or -EAGAIN when the set is full:
- * signal handlers have interrupted more pushes than a word can name.
+ * (0: the thread comes from nowhere, and the record needs no mark), or -EAGAIN when the set is
+ * full: signal handlers have interrupted more pushes than a word can name.
  */
 int wr_mark_begin(const struct wr_rings *rings, _Atomic uint64_t *order, const struct wr_ring *ring,
                   struct wr_mark *ret_mark, struct wr_migration *ret);

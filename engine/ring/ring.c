@@ -23,6 +23,7 @@ int wr_ring_end_claim(_Atomic uint64_t *header, uint32_t flag)
 		 * ORDER ring.claim: release. Acquired by header_of() in flush/walk.c.
 		 * Gives:     whoever sees the record committed sees its payload.
 		 * Otherwise: the flusher hands the sink bytes that were never written.
+		 * ORDER wake.waited: acq_rel, the same exchange. It finds the flag, or came first.
 		 */
 	} while (!atomic_compare_exchange_weak_explicit(header, &seen, next, memory_order_acq_rel,
 	                                                memory_order_relaxed));

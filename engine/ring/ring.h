@@ -7,13 +7,17 @@
  * Who may run with whom:
  *
  *                   push   claim  commit  slow path  flusher
- *     push           a      a      x         x          x        a: on an rseq ring only threads of the
- *     commit         x      x      x         x          x           ring's CPU, so never truly at once;
- *     slow path      x      x      x         x          x           on a fallback ring any thread
- *     flusher        x      x      x         x          -        x: at once, no lock   -: one thread
+ *     push           a      a      x         x          x
+ *     commit         x      x      x         x          x
+ *     slow path      x      x      x         x          x
+ *     flusher        x      x      x         x          -
  *
- * A ring has one discipline for life: an rseq commit is a plain store, which a compare-and-swap from
- * another CPU would lose against.
+ *     a: on an rseq ring only threads of the ring's CPU, so never truly at once; on a fallback
+ *        ring any thread
+ *     x: at once, no lock      -: one thread
+ *
+ * A ring has one discipline for life: an rseq commit is a plain store, which a compare-and-swap
+ * from another CPU would lose against.
  *
  * Control words are type-stable: never unmapped while the process lives, since a thread may be
  * preempted at any place on its way from a restartable section to the slow path.
@@ -58,7 +62,7 @@ struct wr_ring {
 
 	/* Written by every push. */
 	WR_LINE_ALIGNED _Atomic uint64_t head;
-	_Atomic uint32_t side_next; /* side[] entries ever written, attempts that aborted included */
+	_Atomic uint32_t side_next; /* side[] entries ever written, by aborted attempts too */
 	uint32_t unused;
 	_Atomic uint64_t side[WR_SIDE_ENTRIES]; /* the head before the commit of a mark or claim */
 

@@ -153,8 +153,8 @@ int wr_rings_get(struct wr_rings *rings, enum wr_ring_kind kind, uint32_t cpu,
 		return 0;
 	}
 	/*
-	 * ORDER wake.words: seq_cst, and so is the load in wr_rings_last_id(). Who then finds the flusher
-	 * busy knows that it will look at this id before it sleeps.
+	 * ORDER wake.words: seq_cst, and so is the load in wr_rings_last_id(). Who then finds the
+	 * flusher busy knows that it will look at this id before it sleeps.
 	 */
 	id = atomic_fetch_add_explicit(&rings->last_id, 1, memory_order_seq_cst) + 1;
 	if (id >= WR_RING_IDS) {
@@ -164,7 +164,7 @@ int wr_rings_get(struct wr_rings *rings, enum wr_ring_kind kind, uint32_t cpu,
 	}
 	r = map_mirrored(rings, id, &data);
 	if (r) {
-		/* ORDER none: relaxed. The id is given back if nobody took the next one meanwhile. */
+		/* ORDER none: relaxed. Given back, if nobody took the next one meanwhile. */
 		uint32_t mine = id;
 
 		(void)atomic_compare_exchange_strong_explicit(&rings->last_id, &mine, id - 1,

@@ -32,7 +32,7 @@ struct wr_page {
 struct wr_rings {
 	struct wr_page *page;           /* type-stable, one per engine slot */
 	struct wr_ring *control;        /* type-stable, WR_RING_IDS of them, populated on use */
-	struct wr_ring *_Atomic *by_id; /* in the page's mapping, behind it; not needed by a child */
+	struct wr_ring *_Atomic *by_id; /* behind the page, in its mapping; no child needs it */
 	_Atomic uint32_t last_id;
 	uint32_t order;      /* 1: order=thread */
 	uint32_t hugepage;   /* 1: backed by huge pages */

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rseq.c - see rseq.h: finds the thread's rseq area as the C library registered it, and asks the
+ * kernel for membarrier, once. It does not know rings or sections. thread: any
+ */
 #include "ring/rseq.h"
 
 #include <errno.h>

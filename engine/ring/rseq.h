@@ -15,7 +15,7 @@ enum wr_rseq_state {
 	WR_RSEQ_YES,
 	WR_RSEQ_NO_ARCH,       /* no section is written for this processor */
 	WR_RSEQ_NO_LIBC,       /* the C library does not register threads */
-	WR_RSEQ_UNREGISTERED,  /* it can, and did not: a tunable, an old kernel, valgrind, seccomp */
+	WR_RSEQ_UNREGISTERED,  /* it can, and did not: tunable, old kernel, valgrind, seccomp */
 	WR_RSEQ_NO_MEMBARRIER, /* the kernel has no membarrier for it */
 	WR_RSEQ_FORCED_OFF     /* a test said so */
 };

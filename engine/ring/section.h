@@ -20,7 +20,7 @@
 
 /*
  * ThreadSanitizer does not see the assembly. The commit gives everything before the push to whoever
- * reads the head: said here and in wr_ring_head(), keyed by the table, since the ring is not known
+ * reads the head: said here and in wr_cut_head(), keyed by the table, since the ring is not known
  * before the section runs.
  */
 #if defined(__SANITIZE_THREAD__)

@@ -2,20 +2,20 @@
 /*
  * ring/section_aarch64.h - the restartable sections of a push, aarch64.
  *
- * NOT YET RUN ON HARDWARE. Under an emulator, which registers no restartable sequences, its paths run
- * over an rseq area that the tests make up; no kernel has ever aborted one of its sections.
+ * NOT YET RUN ON HARDWARE. Under an emulator, which registers no restartable sequences, its paths
+ * run over an rseq area that the tests make up; no kernel has ever aborted one of its sections.
  *
- * The counterpart of section_x86_64.h, step by step: the same table, words and exits. A section knows
- * the calling thread's rseq area, one table of rings and one ring. Everything that is read is read
- * inside; of the rseq area only rseq_cs is written.
+ * The counterpart of section_x86_64.h, step by step: the same table, words and exits. A section
+ * knows the calling thread's rseq area, one table of rings and one ring. Everything that is read is
+ * read inside; of the rseq area only rseq_cs is written.
  *
  * What is different: the rseq area is found by tpidr_el0; the commit is a store-release, and a side
- * entry stands between a load-acquire and a store-release of side_next, since plain stores may become
- * visible in any order; the abort code stands right behind the commit, in reach of a conditional
- * branch. What a section loads needs no acquire: the ring hangs on the table's pointer by address,
- * and the stores into it hang on the tests of limit by control.
+ * entry stands between a load-acquire and a store-release of side_next, since plain stores may
+ * become visible in any order; the abort code stands right behind the commit, in reach of a
+ * conditional branch. What a section loads needs no acquire: the ring hangs on the table's pointer
+ * by address, and the stores into it hang on the tests of limit by control.
  *
- * Registers: x8 the rseq area, w10 the cpu, x11 the place in the ring; x9, x12-x15, v0-v3 as needed.
+ * Registers: x8 the rseq area, w10 the cpu, x11 the place in the ring; the others as needed.
  * thread: producer
  */
 #ifndef WR_RING_SECTION_AARCH64_H
@@ -140,7 +140,7 @@
 	"stp q2, q3, [x13, #-32]\n\t" \
 	"39:\n\t"
 
-/* One plain record: header and @size bytes. @rseq: offset of the rseq area from the thread pointer. */
+/* One plain record: header and payload. @rseq: offset of the rseq area from the thread pointer. */
 static inline int wr_section_push(struct wr_ring *_Atomic const *table, long rseq,
                                   const _Atomic uint64_t *order, uint64_t header, const void *data,
                                   struct wr_seen *ret)

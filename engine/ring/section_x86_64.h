@@ -45,7 +45,7 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 	"jmp 99f\n\t" \
 	".popsection\n\t"
 
-/* The ring and the alarm. In: eax = cpu. Out: [ring] [head] [alarm]; eax is the exit from then on. */
+/* The ring and the alarm. In: eax = cpu. Out: [ring] [head] [alarm]; eax is the exit from here. */
 #define WR_SECTION_CHECKS(abort) \
 	"cmpl %%fs:4(%[rseq]), %%eax\n\t" \
 	"jne " abort "f\n\t" \
@@ -206,9 +206,10 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 	"39:\n\t"
 
 /*
- * One plain record: @header, whose low half is the size, and that many bytes of @data. @rseq: offset
- * of the rseq area from the thread pointer. ret->alarm is told with WR_EXIT_ALARM only. It lives in
- * the nine registers that a function need not save, or the saving would cost more than the checks.
+ * One plain record: @header, whose low half is the size, and that many bytes of @data. @rseq is
+ * the offset of the rseq area from the thread pointer. ret->alarm is told with WR_EXIT_ALARM only.
+ * The section lives in the nine registers that a function need not save: the saving would cost
+ * more than the checks.
  *
  * ORDER ring.publish: release. x86-64 stores are not reordered, and the commit is the last one.
  * Acquired by wr_cut_head() in flush/walk.c.
@@ -275,8 +276,8 @@ wr_section_push(struct wr_ring *_Atomic const *table, long rseq, const _Atomic u
 		: [ring] "+r"(r9), [head] "+r"(r10), "=&D"(alarm), "=&a"(exit), "+S"(data),
 		  "+c"(header) /* an abort leaves rcx where rep movsb was */
 		: [order] "d"(order), [wide] "m"(wr_section_wide)
-		: "r8", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "memory",
-		  "cc");
+		: "r8", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+		  "memory", "cc");
 	/* Out of their registers at once: sanitizers call functions before each store below. */
 	ring = (struct wr_ring *)(uintptr_t)r9;
 	head = r10;

@@ -8,9 +8,9 @@
  *     {four ring ids of 12 bits : 48 | version : 16}
  *
  * It is {one ring} but for the moments of a migration. Every change raises the version, so that a
- * push that was interrupted by a signal handler's push notices. An id left from an earlier engine in
- * the same slot does no harm: a mark names heads as they are now, so such a name can only order more
- * than needed. The word at WR_ORDER_NONE stays 0 and serves engines that keep no order.
+ * push that was interrupted by a signal handler's push notices. An id left from an earlier engine
+ * in the same slot does no harm: a mark names heads as they are now, so such a name can only order
+ * more than needed. The word at WR_ORDER_NONE stays 0 and serves engines that keep no order.
  */
 #ifndef WR_RING_THREAD_H
 #define WR_RING_THREAD_H
