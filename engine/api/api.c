@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api.c - the calls of weir.h that are neither beginning nor end. Each says there who may call it. */
+/*
+ * api.c - the calls of weir.h that are neither beginning nor end; it says there who may call them.
+ *
+ * It knows handles, requests and deadlines. It does not know how a record finds its place (push.c).
+ */
 #include "api/engine.h"
 
 #include <errno.h>
@@ -191,7 +195,7 @@ int weir_flush_wait(struct weir *weir, uint64_t timeout_ns)
 	ticket = atomic_fetch_add_explicit(&control->barrier_asked, 1, memory_order_seq_cst) + 1;
 	wr_flusher_kick(&weir->flusher);
 	for (;;) {
-		/* ORDER flush.barrier: acquire. Before the looks: what comes after them changes it. */
+		/* ORDER flush.barrier: acquire. Before the looks: who comes later changes it. */
 		turn = atomic_load_explicit(&control->barrier_turn, memory_order_acquire);
 		if (is_reached(weir, ticket))
 			break;
@@ -238,7 +242,7 @@ int weir_next_deadline(const struct weir *weir, uint64_t *ret_ns)
 
 	if (r)
 		return r;
-	/* ORDER wake.words: seq_cst, see flush/wake.c. */
+	/* ORDER wake.words: seq_cst, see flush/wake_words.h. */
 	due = atomic_load_explicit(&weir->wake.due, memory_order_seq_cst);
 	time = wr_due_time(due);
 	*ret_ns = time == WR_DUE_BUSY || time >= WR_DUE_NEVER ? UINT64_MAX : time * 1000;

@@ -2,8 +2,8 @@
 /*
  * close.c - the end: refuse, drain, stop, and leave nothing that somebody could still write to.
  *
- *     closing = 1 -> CLOSED in every ring -> membarrier -> waiters woken -> final drain by the flusher
- *     -> at the deadline claims are abandoned, a little later the sink is cancelled
+ *     closing = 1 -> CLOSED in every ring -> membarrier -> waiters woken -> final drain by the
+ *     flusher -> at the deadline claims are abandoned, a little later the sink is cancelled
  *     -> flusher ends -> sink closed -> slow paths counted out -> descriptors closed
  *
  * Every wait is bounded by the caller's deadline plus GRACE_NS, or STUCK_NS if a thread is stuck.
@@ -27,7 +27,7 @@
 /* Closes one ring: a section's next push passes the limit, a reserve finds the bit. */
 static void close_ring(struct wr_ring *ring)
 {
-	/* ORDER wake.words: seq_cst, see flush/wake.c. A late compare-and-swap of limit fails. */
+	/* ORDER wake.words: seq_cst, see flush/wake_words.h. A late exchange of limit fails. */
 	uint32_t position =
 		wr_head_position(atomic_load_explicit(&ring->head, memory_order_seq_cst));
 
@@ -47,7 +47,7 @@ static uint32_t wait_for_zero(const _Atomic uint32_t *word, uint64_t until_ns)
 	for (;;) {
 		_Atomic uint32_t nobody = 0;
 
-		/* ORDER close.inside: seq_cst. See enter() in push.c. */
+		/* ORDER close.inside: seq_cst. See enter() in slow.c. */
 		value = atomic_load_explicit(word, memory_order_seq_cst);
 		if (!value || wr_sys.now() >= until_ns)
 			return value;
@@ -63,7 +63,7 @@ static void refuse_pushes(struct weir *weir, uint64_t until_ns)
 	struct wr_rings *rings = &weir->rings;
 	uint64_t now;
 
-	/* ORDER close.inside: seq_cst. See enter() in push.c. */
+	/* ORDER close.inside: seq_cst. See enter() in slow.c. */
 	atomic_store_explicit(&weir->closing, 1, memory_order_seq_cst);
 	/* Rings under construction. A thread that stopped there must not take all the time. */
 	now = wr_sys.now();
@@ -171,7 +171,8 @@ static uint32_t count_stuck(struct weir *weir, uint64_t until_ns)
 	return stuck;
 }
 
-static void close_descriptors(struct weir *weir, struct weir_close_report *report, int stuck_flusher)
+static void close_descriptors(struct weir *weir, struct weir_close_report *report,
+                              int stuck_flusher)
 {
 	if (stuck_flusher || report->threads_stuck || report->sink_stuck) {
 		report->descriptors_kept = 5;
@@ -206,7 +207,7 @@ static int close_engine(struct weir *weir, uint64_t timeout_ns, struct weir_clos
 	now = wr_sys.now();
 	/* A thread that was only preempted comes back soon; one that was cancelled never does. */
 	wait = until_ns > now ? until_ns - now : 0;
-	wait = wait < GRACE_NS ? GRACE_NS : wait > STUCK_NS ? STUCK_NS : wait;
+	wait = wait < GRACE_NS ? GRACE_NS : wait;
 	report->threads_stuck = count_stuck(weir, now + wait);
 	close_descriptors(weir, report, stuck);
 	if (flusher->broken && report->left)
@@ -226,7 +227,7 @@ static void give_report(const struct weir *weir, struct weir_close_report *repor
 		       size - sizeof(report->size));
 }
 
-/* A forked child: the thread and the records are the parent's, descriptors and memory are its own. */
+/* A forked child: thread and records are the parent's, descriptors and memory are its own. */
 static void disown(struct weir *weir)
 {
 	wr_flusher_close_fds(&weir->flusher);

@@ -116,7 +116,8 @@ static void set_policy(struct weir *weir)
 	                      config->deadline_ns == WEIR_OFF ? WR_DUE_NEVER
 	                                                      : config->deadline_ns / 1000,
 	                      memory_order_relaxed);
-	atomic_store_explicit(&settings->slack, slack >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)slack,
+	atomic_store_explicit(&settings->slack,
+	                      slack >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)slack,
 	                      memory_order_relaxed);
 	atomic_store_explicit(&settings->signals, signals, memory_order_relaxed);
 	atomic_store_explicit(&settings->watermark,
@@ -219,7 +220,7 @@ static void publish(struct weir *weir)
 	weir->block_max_ns = weir->config.block_max_ns;
 	if (!++weir->generation)
 		weir->generation = 1;
-	/* ORDER none: relaxed, all of them. The handle goes to other threads by the caller's means. */
+	/* ORDER none: relaxed, all. The handle goes to other threads by the caller's means. */
 	atomic_store_explicit(&weir->closing, 0, memory_order_relaxed);
 	atomic_store_explicit(&weir->inside, 0, memory_order_relaxed);
 	atomic_store_explicit(&weir->refused_too_big, 0, memory_order_relaxed);

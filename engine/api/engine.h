@@ -64,7 +64,7 @@ struct wr_request {
 };
 int wr_push(const struct wr_request *request);
 
-/* 1: this thread runs a sink's code, on the flusher or on a thread of the sink's own. thread: any */
+/* 1: this thread runs a sink's code, on the flusher or a thread of the sink's own. thread: any */
 static inline int wr_in_sink(void)
 {
 	return wr_thread.sink_depth || wr_thread_hosted;

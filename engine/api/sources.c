@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sources.c - see sources.h. A name is found without a lock; a new one takes the mutex, goes into
+ * the array by id, and only then into the table, so that whoever finds an id finds its name.
+ */
 #include "api/sources.h"
 
 #include <errno.h>

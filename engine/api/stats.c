@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stats.c - what an engine tells about itself: counters, the identity, what is in use. thread: any */
+/*
+ * stats.c - what an engine tells about itself: counters, the identity, what is in use. thread: any
+ */
 #include "api/engine.h"
 
 #include <errno.h>
@@ -142,7 +144,8 @@ static int audit_by_thread(struct weir *weir, struct weir_audit *ret)
 		*ret = weir->flusher.audit;
 		return 0;
 	}
-	return atomic_load_explicit(&control->ended, memory_order_acquire) ? -ESHUTDOWN : -ETIMEDOUT;
+	return atomic_load_explicit(&control->ended, memory_order_acquire) ? -ESHUTDOWN
+	                                                                   : -ETIMEDOUT;
 }
 
 /* The caller is the flusher, or there is none any more. */

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * check.c - the one place where the library prints and ends the process: a broken invariant of its
+ * own. It knows a text and a line. It does not know what the invariant was about. thread: any
+ */
 #include "base/check.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mem.c - see mem.h: the embedder's functions, or jemalloc's own interface when the process has it,
+ * or libc. What is given out is zeroed, whoever gives it. It does not know what it is for.
+ */
 #include "base/mem.h"
 
 #include <stdlib.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * testpoint.c - the words behind test points: which function they call and what is switched off.
+ * It does not know any point. A normal build has none of it.
+ */
 #include "base/testpoint.h"
 
 #ifdef WR_TEST_POINTS

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* batch.c - what a sink does with a batch: read its records, give it back. thread: any owner of it */
+/*
+ * batch.c - what a sink does with a batch: read its records, give it back. thread: any owner of it
+ */
 #include <weir/sink.h>
 
 void weir_batch_complete(struct weir_batch *batch, const struct weir_verdict *verdict)
