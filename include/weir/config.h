@@ -87,7 +87,7 @@ struct weir_config {
 	char flusher_name[16]; /* the thread is called weir-NAME */
 
 	/* time limits */
-	uint64_t batch_total_timeout_ns; /* all attempts of a batch, from its first submit. WEIR_OFF */
+	uint64_t batch_total_timeout_ns; /* all attempts of a batch, from the first. WEIR_OFF */
 	uint64_t claim_max_ns;           /* an open claim older than this is counted as stalled */
 	uint64_t close_timeout_ns;       /* for commands; weir_close() takes its own */
 
@@ -125,7 +125,7 @@ WEIR_API void weir_config_init(struct weir_config *config);
 /* key = value, as text. -EINVAL, -ENOENT (unknown key; @ret_why names the nearest), -ERANGE. */
 WEIR_API int weir_config_set(struct weir_config *config, const char *key, const char *value,
                              struct weir_why *ret_why);
-/* The value of @key as weir_config_set() would take it. Bytes written without the NUL, or -errno. */
+/* The value of @key as weir_config_set() takes it. Bytes written without the NUL, or -errno. */
 WEIR_API int weir_config_get(const struct weir_config *config, const char *key, char *text,
                              size_t text_bytes);
 /* Apply a named preset. -ENOENT. */
@@ -139,7 +139,7 @@ WEIR_API int weir_config_env(struct weir_config *config, const char *prefix,
 /* A flat file of `key = value` lines. Number of keys set, or -errno. */
 WEIR_API int weir_config_file(struct weir_config *config, const char *path,
                               struct weir_why *ret_why);
-/* Whole-config check: ranges and contradictions. 0, 1 (legal but unwise; @ret_why says so), -EINVAL. */
+/* Whole-config check: ranges, contradictions. 0, 1 (legal but unwise, see @ret_why), -EINVAL. */
 WEIR_API int weir_config_check(const struct weir_config *config, struct weir_why *ret_why);
 /* Walks the property table: NULL starts, NULL ends. */
 WEIR_API const struct weir_property *weir_config_next(const struct weir_property *previous);

@@ -46,7 +46,7 @@ struct weir_log_counts {
 	uint64_t bytes;             /* payload */
 	uint64_t damaged;           /* places at which something could not be read */
 	uint64_t skipped_bytes;     /* bytes passed over in looking for the next good header */
-	uint64_t torn_bytes;        /* bytes of an unfinished batch at the end of a life's last segment */
+	uint64_t torn_bytes;        /* of an unfinished batch at the end of a life's last segment */
 	uint64_t gaps;              /* places at which the sequence of an engine life jumps */
 	uint64_t missing_batches;   /* how many batches these gaps hold */
 	uint64_t duplicates;        /* batches met before (skipped) */

@@ -43,7 +43,7 @@ enum weir_verdict_kind {
 	WEIR_DONE = 0, /* all of it has reached its destination */
 	WEIR_RETRY,    /* none of it; submit it again, not before after_ns */
 	WEIR_SPLIT,    /* none of it: too large as it is, submit halves */
-	WEIR_PARTIAL,  /* some of it: `partial` says how that is told; the rest is submitted again */
+	WEIR_PARTIAL,  /* some of it: `partial` says how it is told; the rest is submitted again */
 	WEIR_REJECT,   /* none of it, and none ever will be */
 	WEIR_FATAL     /* the sink is broken for good */
 };
@@ -59,7 +59,7 @@ enum weir_partial {
 /* Zero it, set kind, and what goes with the kind. Borrowed until weir_batch_complete() returns. */
 struct weir_verdict {
 	uint32_t kind;    /* enum weir_verdict_kind */
-	int32_t code;     /* REJECT, FATAL, RETRY: -errno or the sink's own, for people and ledgers */
+	int32_t code;     /* REJECT, FATAL, RETRY: -errno or the sink's own, for people, ledgers */
 	uint64_t after_ns; /* RETRY, PARTIAL: wait this long before the next attempt */
 	uint32_t partial; /* enum weir_partial */
 	uint64_t records;
@@ -92,15 +92,15 @@ struct weir_batch_owner {
 };
 
 /*
- * A batch. Everything in it is the owner's; a sink only reads it. Id (engine, seq) is given when the
- * batch is formed, starts at 1, has no gaps, and is kept over retries; pieces of a split or partly
- * accepted batch keep it too and differ in first_record.
+ * A batch. Everything in it is the owner's; a sink only reads it. Id (engine, seq) is given when
+ * the batch is formed, starts at 1, has no gaps, and is kept over retries; pieces of a split or
+ * partly accepted batch keep it too and differ in first_record.
  */
 struct weir_batch {
 	const struct weir_batch_owner *owner;
 	uint8_t engine[16];    /* uuid of this engine life */
 	uint64_t seq;
-	uint64_t first_record; /* index of this piece's first record in the batch as it was formed */
+	uint64_t first_record; /* index of this piece's first record in the batch as formed */
 	uint64_t records;      /* delivered ones */
 	uint64_t bytes;        /* as framed: sum of the iovecs */
 	uint32_t cause;        /* enum weir_cause */
@@ -109,7 +109,7 @@ struct weir_batch {
 	uint64_t wall_ns;      /* CLOCK_REALTIME of the cut */
 	uint64_t earliest_ns;  /* min over spans */
 	uint64_t latest_ns;    /* max over spans */
-	uint64_t deadline_ns;  /* CLOCK_MONOTONIC by which the verdict is wanted; UINT64_MAX: none */
+	uint64_t deadline_ns;  /* CLOCK_MONOTONIC, the verdict is wanted by then; or UINT64_MAX */
 	uint32_t span_count;
 	uint32_t reserved;
 	const struct weir_span *spans; /* span_count of them, in emission order */
@@ -159,7 +159,7 @@ struct weir_sink_caps {
 	uint64_t max_records;
 	uint64_t max_bytes;
 	uint32_t max_inflight; /* batches taken and not completed; 0 means 1 */
-	uint32_t ordered;      /* 1: it delivers batches in the order of submit(), retries included */
+	uint32_t ordered;      /* 1: it delivers batches in the order of submit(), retries too */
 };
 
 struct weir_sink;
@@ -169,7 +169,7 @@ struct weir_sink_host;
 struct weir_sink_host_ops {
 	/* Thread: any. After submit() answered -EAGAIN: there is room again. */
 	void (*ready)(struct weir_sink_host *host, struct weir_sink *sink);
-	/* Thread: flusher. Calls fn on the flusher whenever @fd has @events (EPOLL*); 0 stops it. */
+	/* Thread: flusher. Calls fn there whenever @fd has @events (EPOLL*); 0 stops it. */
 	int (*watch)(struct weir_sink_host *host, struct weir_sink *sink, int fd, uint32_t events,
 	             void (*fn)(struct weir_sink *sink, int fd, uint32_t events));
 	/* Thread: flusher. Calls ops->timer at @at_ns (CLOCK_MONOTONIC); UINT64_MAX: never. */
@@ -188,9 +188,9 @@ struct weir_sink_ops {
 
 	/*
 	 * Mandatory. Thread: flusher; must not block. 0: the sink owns @batch until it calls
-	 * weir_batch_complete(), perhaps before it returns. -EAGAIN: no room, nothing taken; exactly
-	 * one weir_sink_ready() must follow, and only that makes the engine try again. Any other
-	 * -errno: the sink is broken, @batch was not taken.
+	 * weir_batch_complete(), perhaps before it returns. -EAGAIN: no room, nothing taken;
+	 * exactly one weir_sink_ready() must follow, and only that makes the engine try again. Any
+	 * other -errno: the sink is broken, @batch was not taken.
 	 */
 	int (*submit)(struct weir_sink *self, struct weir_batch *batch);
 	/*
@@ -204,7 +204,7 @@ struct weir_sink_ops {
 	 */
 	void (*close)(struct weir_sink *self);
 
-	/* Optional (NULL). Thread: owner, once, before the first submit(). 0 or -errno, @ret_why set. */
+	/* Optional (NULL). Thread: owner, once, before any submit(). 0 or -errno, @ret_why set. */
 	int (*start)(struct weir_sink *self, struct weir_sink_host *host,
 	             struct weir_sink_caps *caps, struct weir_why *ret_why);
 	/*
@@ -287,7 +287,7 @@ struct weir_hosted_ops {
 	const char *name;
 	/* Mandatory. Thread: the sink's own. Deliver @batch; *@verdict is WEIR_DONE at first. */
 	void (*write)(void *arg, const struct weir_batch *batch, struct weir_verdict *verdict);
-	/* Optional. Thread: the sink's own. Once, idle_ns after the last batch, when idle_ns is not 0. */
+	/* Optional. Thread: the sink's own. Once, idle_ns (if not 0) after the last batch. */
 	void (*idle)(void *arg);
 	/* Optional. Thread: owner. Before the thread is started. */
 	int (*start)(void *arg, struct weir_why *ret_why);

@@ -49,7 +49,7 @@ struct weir_stats {
 	uint64_t retries;
 	uint64_t splits;
 	uint64_t overruns;                /* batches submitted later than the deadline ... */
-	uint64_t overruns_sink;           /* ... because the sink had no room or waited for a retry */
+	uint64_t overruns_sink;           /* ... as the sink had no room or waited for a retry */
 	uint64_t overruns_scheduler;      /* ... because the flusher ran late */
 	uint64_t lateness_max_ns;
 

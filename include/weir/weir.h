@@ -20,7 +20,18 @@
  * -EAGAIN always means "later", and that nothing changed.
  *
  * fork: a child's handle is inert. Every call on it answers -EPERM and touches nothing shared; the
- * parent owns all records. weir_close() and weir_free() in the child release its memory.
+ * parent owns all records. weir_close() and weir_free() in the child release its memory. A child
+ * that was forked by a signal handler amid a push may make new calls, but must not return into that
+ * push: the rings are not inherited, and a copy that was under way into a fallback ring, or of a
+ * record above inline_max, would fault. liburcu knows nothing of fork: see weir_source().
+ *
+ * A push must not be left by siglongjmp(). The library takes the thread for one that is still in
+ * it: where its pushes would wait they answer -EAGAIN from then on, and a place that was reserved
+ * stays open until weir_close().
+ *
+ * A plug-in that links libweir.a must stay loaded as long as any thread lives that has pushed
+ * through it: the kernel may still read, in its image, the descriptor of the thread's last
+ * restartable section. libweir.so sees to that itself, and is never unloaded.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
@@ -195,7 +206,8 @@ WEIR_API int weir_claim(struct weir *weir, size_t size, const struct weir_push_o
  * @claim  from weir_claim(), once
  *
  * Returns  0           accepted
- *          -ESHUTDOWN  weir_close() had given the claim up; the record is gone and was never accepted
+ *          -ESHUTDOWN  weir_close() had given the claim up; the record is gone and was never
+ *                      accepted
  *          -EINVAL     not an open claim
  *          -EPERM      in a forked child
  * Thread   any, not only the one that claimed.
@@ -259,7 +271,10 @@ WEIR_API int weir_flush_wait(struct weir *weir, uint64_t timeout_ns);
  *          -EINVAL     empty or too long
  *          -ENOSPC     65,535 sources exist
  *          -ENOMEM, -ESHUTDOWN, -EPERM
- * Thread   any; not in a signal handler. Look up once, push often.
+ * Thread   any; not in a signal handler. Look up once, push often. A thread's first call takes a
+ *          lock of liburcu (bp): a process that forks while other threads may be in one, and calls
+ *          this or weir_free() in the child, for an engine of the child's own too, needs
+ *          urcu_bp_before_fork() and its partners around fork().
  * Cost     a hash look-up; the first time an allocation.
  * Order    none.
  * Since    0.1

@@ -2,7 +2,8 @@
 /*
  * catch.h - a sink for tests that keeps what it gets and answers as it is told, and an engine on it.
  *
- * It completes inside submit(), on the flusher. hold: batches are kept until catch_release().
+ * It completes inside submit(), on the flusher. hold: batches are kept until
+ * catch_release() or catch_let_go().
  */
 #ifndef WEIR_TEST_CATCH_H
 #define WEIR_TEST_CATCH_H
@@ -128,10 +129,25 @@ static inline unsigned catch_release(struct catch *catch)
 	return n;
 }
 
+/* From now on nothing is held. Returns how many batches were. */
+static inline unsigned catch_let_go(struct catch *catch)
+{
+	pthread_mutex_lock(&catch->lock);
+	catch->hold = 0;
+	pthread_mutex_unlock(&catch->lock);
+	return catch_release(catch);
+}
+
 static inline int catch_settle(struct weir_sink *sink, uint64_t deadline_ns)
 {
+	struct catch *catch = catch_of(sink);
+	unsigned held;
+
 	(void)deadline_ns;
-	return catch_of(sink)->held_count ? -ETIMEDOUT : 0;
+	pthread_mutex_lock(&catch->lock);
+	held = catch->held_count;
+	pthread_mutex_unlock(&catch->lock);
+	return held ? -ETIMEDOUT : 0;
 }
 
 static inline void catch_close(struct weir_sink *sink)
@@ -152,10 +168,12 @@ static inline void catch_cancel(struct weir_sink *sink)
 {
 	struct catch *catch = catch_of(sink);
 
+	pthread_mutex_lock(&catch->lock);
 	for (unsigned i = 0; i < 64; i++)
 		catch->verdicts[i] = (struct weir_verdict){ .kind = WEIR_RETRY };
 	catch->verdict_next = 0;
 	catch->verdict_count = 64;
+	pthread_mutex_unlock(&catch->lock);
 	catch_release(catch);
 }
 

@@ -86,8 +86,7 @@ Test(flush, flush_wait_times_out_while_the_sink_holds_the_batch)
 	catch->hold = 1;
 	T_EQ(weir_push(catch_open(catch), "x", 1), 0);
 	T_EQ(weir_flush_wait(catch->weir, WEIR_MILLIS(20)), -ETIMEDOUT);
-	catch->hold = 0;
-	T_EQ(catch_release(catch), 1);
+	T_EQ(catch_let_go(catch), 1);
 	T_EQ(weir_flush_wait(catch->weir, WEIR_SECONDS(10)), 0);
 	T_EQ(catch->count, 1);
 	catch_end(catch);
@@ -354,8 +353,7 @@ Test(audit, counts_what_is_pending_by_walking)
 	audit = catch_audit(catch);
 	T_EQ(audit.pending_batch, 1);
 	T_EQ(audit.pending_ring, 1);
-	catch->hold = 0;
-	catch_release(catch);
+	catch_let_go(catch);
 	catch_end(catch);
 }
 

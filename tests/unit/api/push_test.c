@@ -169,8 +169,7 @@ Test(push, a_full_ring_refuses_keeps_its_records_and_counts)
 	T_EQ(catch_stats(catch).refused_full, refused);
 	T_EQ(catch_stats(catch).accepted, accepted);
 	T_EQ(catch_audit(catch).accepted, accepted);
-	catch->hold = 0;
-	catch_release(catch);
+	catch_let_go(catch);
 	flush(catch);
 	T_EQ(catch->count, accepted);
 	catch_end(catch);
