@@ -2,10 +2,12 @@
 /*
  * bench_deadline - how late is a batch that the deadline flushes, beside a bare timerfd?
  *
- *     push one record ──▶ ring ──▶ (deadline) flusher wakes ──▶ submit(): lateness = now - (push + deadline)
- *     timerfd_settime(now + deadline) ──▶ epoll_wait returns:   lateness = now - (settime + deadline)
+ *     push one record ──▶ ring ──▶ (deadline) flusher wakes ──▶ submit()
+ *                                      lateness = now - (push + deadline)
+ *     timerfd_settime(now + deadline) ──▶ epoll_wait() returns
+ *                                      lateness = now - (settime + deadline)
  *
- * The two alternate in one run, each on a thread that sleeps in epoll. Compare the medians of the run.
+ * The two alternate in one run, each on a thread that sleeps in epoll. Compare medians of a run.
  */
 #include <stdatomic.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
  *     floor: a non-inlined function that stores an 8-byte header and copies a run-time size into a
  *     private, prefaulted ring of the same size and mapping, called as weir is
  *
- * No trigger fires inside a burst: the flusher sleeps. All cases are interleaved in one run; compare
- * medians by their ratio, within the run only.
+ * No trigger fires inside a burst: the flusher sleeps. All cases are interleaved in one run;
+ * compare medians by their ratio, within the run only.
  */
 #include <pthread.h>
 #include <stdio.h>

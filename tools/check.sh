@@ -217,7 +217,7 @@ if wanted gcc && build gcc -Dwerror=true; then
 	run gcc gcc --no-suite cross --repeat $repeat
 fi
 if wanted fallback && { [ -f "$work/gcc/build.ninja" ] || build gcc -Dwerror=true; }; then
-	# The same where the kernel offers no restartable sequences; stress tests see to it themselves.
+	# The same where no restartable sequences are offered; stress tests see to it themselves.
 	with GLIBC_TUNABLES=glibc.pthread.rseq=0 run fallback gcc --suite unit
 fi
 if wanted release && build release --native-file tests/profile/release.ini; then
@@ -264,8 +264,9 @@ if wanted aarch64; then
 				Cflags: -isystem $foreign/include
 			END
 		done
-		if with "PKG_CONFIG_LIBDIR=$foreign/pkgconfig targets=engine/libweir.a" build aarch64 \
-			--cross-file tests/profile/aarch64.ini -Dtests=disabled -Db_lundef=false \
+		if with "PKG_CONFIG_LIBDIR=$foreign/pkgconfig targets=engine/libweir.a" \
+			build aarch64 --cross-file tests/profile/aarch64.ini \
+			-Dtests=disabled -Db_lundef=false \
 			-Dwerror=true -Dallocator=libc -Dbenches=disabled -Dman=disabled &&
 			[ -f "$work/gcc/build.ninja" ]; then
 			run aarch64 gcc --suite cross

@@ -176,7 +176,7 @@ install_rootless() {
 	for package in "$@"; do
 		case $package in
 		gcc | g++ | libc6-dev | meson | clang*)
-			say "             not root, and no sudo without a password. Someone must run:"
+			say "             not root, no sudo without a password. Someone must run:"
 			say "                 apt-get install -y --no-install-recommends $*"
 			return 1
 			;;

@@ -3,8 +3,9 @@
  * bench/harness/bench.h - what a bench in C needs of Google Benchmark.
  *
  * A case is a burst: setup() once, then burst() again and again, timed by itself, on `threads`
- * threads at once; rest() after each burst is not timed. Cases of one program are run interleaved in
- * random order, several repetitions each; medians are compared within the run, never across runs.
+ * threads at once; rest() after each burst is not timed. Cases of one program are run interleaved
+ * in random order, several repetitions each; medians are compared within the run, never across
+ * runs.
  */
 #ifndef WEIR_BENCH_H
 #define WEIR_BENCH_H

@@ -18,7 +18,7 @@ namespace {
 std::map<std::string, std::vector<double>> results; /* ns per burst, one per repetition */
 
 class Collector : public benchmark::BenchmarkReporter {
-      public:
+public:
 	bool ReportContext(const Context &) override
 	{
 		return true;

@@ -81,8 +81,9 @@ static int unknown(const char *word)
 }
 
 /*
- * A standard descriptor that is closed would be given to the next file that is opened, and a summary
- * be written into a log. Its place is taken by something that cannot be used the way it is meant.
+ * A standard descriptor that is closed would be given to the next file that is opened, and a
+ * summary be written into a log. Its place is taken by something that cannot be used the way it is
+ * meant.
  */
 static void hold_descriptors(void)
 {
