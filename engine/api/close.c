@@ -71,8 +71,14 @@ static void refuse_pushes(struct weir *weir, uint64_t until_ns)
 	for (uint32_t id = 1; id <= wr_rings_last_id(rings); id++) {
 		struct wr_ring *ring = wr_rings_by_id(rings, id);
 
-		if (ring)
-			close_ring(ring);
+		if (!ring)
+			continue;
+		close_ring(ring);
+		/*
+		 * A reserved place whose push was refused in its slow path lies in a ring that nobody
+		 * has announced: the last drain looks at all of them.
+		 */
+		wr_wake_set_bit(&weir->wake, id);
 	}
 	WR_TESTPOINT("close.rings_closed");
 	if (rings->sections)

@@ -80,7 +80,13 @@ static void race(uint64_t rounds)
 		pthread_barrier_wait(&begin);
 		nap_ns(below(&rng, 1500000));
 		r = weir_close(weir, WEIR_SECONDS(60), &report);
-		late += r != 0 || report.left || report.threads_stuck || report.descriptors_kept;
+		if (r || report.left || report.threads_stuck || report.descriptors_kept) {
+			late++;
+			note("round %" PRIu64 ": close %d, left %" PRIu64 " in rings, %" PRIu64
+			     " in batches, %u threads stuck, sink stuck %u, late %u",
+			     round, r, report.left_in_rings, report.left_in_batches,
+			     report.threads_stuck, report.sink_stuck, report.timed_out);
+		}
 		pthread_barrier_wait(&end);
 		for (uint32_t i = 0; i < THREADS; i++)
 			tally_sum(&sum, &pushers[i]->tally[0]);
@@ -284,7 +290,9 @@ static void broken_sink(void)
 	weir = open_or_die(&config, &meter);
 	for (int i = 0; i < 500; i++) {
 		(void)push_ticket(weir, pushers[0], 0, 100, NULL);
-		if (i % 10 == 9)
+		if (i % 10 == 9 && i < 30) /* a batch of its own, however busy the machine is */
+			(void)weir_flush_wait(weir, WEIR_SECONDS(30));
+		else if (i % 10 == 9)
 			nap_ns(300000);
 	}
 	r = weir_close(weir, WEIR_SECONDS(10), &report);

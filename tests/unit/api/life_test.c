@@ -3,6 +3,10 @@
 #include "catch.h"
 
 #include <poll.h>
+#include <stdatomic.h>
+
+#include "base/testpoint.h"
+#include "ring/rseq.h"
 
 Test(open, a_sink_without_methods_or_of_an_unknown_abi_is_refused)
 {
@@ -475,3 +479,64 @@ Test(config, an_engine_with_a_bad_config_is_not_opened)
 	T_TRUE(strstr(why.text, "threshold"));
 	T_TRUE(!weir);
 }
+
+#ifdef WR_TEST_POINTS
+static _Atomic int stop_one, stopped, go_on;
+
+static void nap(void)
+{
+	struct timespec ms = { 0, 1000000 };
+
+	nanosleep(&ms, NULL);
+}
+
+static void stop_once(const char *name)
+{
+	if (strcmp(name, "fallback.reserved") != 0 || !atomic_exchange(&stop_one, 0))
+		return;
+	atomic_store(&stopped, 1);
+	while (!atomic_load(&go_on))
+		nap();
+}
+
+static void *push_one(void *weir)
+{
+	return (void *)(intptr_t)weir_push(weir, "late", 4);
+}
+
+static void *close_it(void *weir)
+{
+	return (void *)(intptr_t)weir_close(weir, WEIR_SECONDS(20), NULL);
+}
+
+/* Close once slept to its deadline: the flusher had no reason to look at the ring of such a place. */
+Test(close, a_place_that_was_reserved_and_then_refused_does_not_keep_it_waiting)
+{
+	struct catch *catch = catch_new();
+	pthread_t pusher, closer;
+	void *pushed, *closed;
+
+	wr_rseq_force(WR_RSEQ_FORCED_OFF);
+	T_EQ(weir_push(catch_open(catch), "x", 1), 0);
+	T_EQ(weir_flush_wait(catch->weir, WEIR_SECONDS(10)), 0);
+	for (int i = 0; i < 20; i++) /* the flusher falls asleep */
+		nap();
+	atomic_store(&stop_one, 1);
+	atomic_store(&wr_testpoint_hook, stop_once);
+	T_EQ(pthread_create(&pusher, NULL, push_one, catch->weir), 0);
+	while (!atomic_load(&stopped))
+		nap();
+	T_EQ(pthread_create(&closer, NULL, close_it, catch->weir), 0);
+	while (weir_flush(catch->weir) != -ESHUTDOWN)
+		nap();
+	for (int i = 0; i < 20; i++)
+		nap();
+	atomic_store(&go_on, 1);
+	pthread_join(pusher, &pushed);
+	pthread_join(closer, &closed);
+	T_EQ((intptr_t)pushed, -ESHUTDOWN);
+	T_EQ((intptr_t)closed, 0);
+	T_EQ(catch->count, 1);
+	T_EQ(weir_free(catch->weir), 0);
+}
+#endif
