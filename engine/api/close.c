@@ -75,8 +75,8 @@ static void refuse_pushes(struct weir *weir, uint64_t until_ns)
 			continue;
 		close_ring(ring);
 		/*
-		 * A reserved place whose push was refused in its slow path lies in a ring that nobody
-		 * has announced: the last drain looks at all of them.
+		 * A reserved place whose push was refused in its slow path lies in a ring that
+		 * nobody has announced: the last drain looks at all of them.
 		 */
 		wr_wake_set_bit(&weir->wake, id);
 	}

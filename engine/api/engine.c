@@ -86,7 +86,7 @@ static void set_policy(struct weir *weir)
 	const struct weir_config *config = &weir->config;
 	struct wr_policy *policy = &weir->flusher.config.policy;
 	struct wr_wake_settings *settings = &weir->wake.settings;
-	uint64_t slack = config->count_slack;
+	uint64_t slack = config->count_slack, deadline_us = config->deadline_ns / 1000;
 	uint32_t signals = 0;
 
 	policy->threshold = off_to_zero(config->threshold);
@@ -113,8 +113,9 @@ static void set_policy(struct weir *weir)
 	                      config->bytes_mode == WEIR_MODE_OFF ? 0 : policy->threshold_bytes,
 	                      memory_order_relaxed);
 	atomic_store_explicit(&settings->deadline_us,
-	                      config->deadline_ns == WEIR_OFF ? WR_DUE_NEVER
-	                                                      : config->deadline_ns / 1000,
+	                      config->deadline_ns == WEIR_OFF      ? WR_DUE_NEVER
+	                      : deadline_us < WR_WAKE_LEAST_US     ? WR_WAKE_LEAST_US
+	                                                           : deadline_us,
 	                      memory_order_relaxed);
 	atomic_store_explicit(&settings->slack,
 	                      slack >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)slack,

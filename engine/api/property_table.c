@@ -52,7 +52,7 @@ const struct wr_property wr_properties[] = {
 		.seen.range = "0..365d or off",
 		.seen.initial = "5ms",
 		.seen.meaning = "Flush when the oldest record has waited this long; 0 flushes at "
-		                "once.",
+		                "once, which takes 50us.",
 		.seen.trades = "Longer: fewer wake-ups and larger batches at low volume. Shorter: "
 		               "fresher data.",
 		.seen.type = WEIR_TYPE_DURATION,

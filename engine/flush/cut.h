@@ -61,6 +61,8 @@ struct wr_share {
 	uint32_t side_seen;     /* side entries below lie below the cut */
 	uint32_t rescan;        /* 1: walk the next cut, entries were dropped */
 	uint32_t dealt;         /* count when the alarm was dealt */
+	uint32_t dealt_epoch;   /* the sleep at which that was */
+	struct wr_place dealt_at, credited; /* the head then, and up to where the sums hold it */
 	uint32_t notes, notes_last; /* index + 1 */
 	uint32_t in_cut;
 	uint32_t blocked;       /* WR_BLOCKED_*, 0: the cut reaches the head that was read */

@@ -89,7 +89,7 @@ static void count_shadow(struct wr_flusher *flusher, uint32_t shadow)
 static int cut_and_decide(struct wr_flusher *flusher)
 {
 	const struct wr_policy *policy = &flusher->config.policy;
-	uint64_t t0 = wr_sys.now(), floor = flusher->oldest_ns;
+	uint64_t t0 = wr_sys.now(), floor = flusher->born_ns;
 	struct wr_decision decision;
 
 	if (flusher->next_segment < flusher->cut.segment_count)
@@ -114,7 +114,9 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	flusher->cut_due_ns = policy->timer_mode == WEIR_MODE_ON && flusher->keep_us < WR_DUE_NEVER
 	                              ? flusher->keep_us * 1000
 	                              : UINT64_MAX;
-	if (wr_cut_take(&flusher->cut, t0, flusher->cut.any_blocked ? 0 : floor)) {
+	if (!flusher->cut.any_blocked && flusher->oldest_ns > floor)
+		floor = flusher->oldest_ns;
+	if (wr_cut_take(&flusher->cut, t0, floor)) {
 		flusher->next_segment = 0;
 		flusher->starved_ns = wr_sys.now() + WR_STARVED_NS;
 		return 1;
@@ -299,6 +301,7 @@ int wr_flusher_init(struct wr_flusher *flusher, struct weir_why *ret_why)
 		         r == -ENOMEM ? "no memory for the flusher" : "no descriptor was left");
 		return r;
 	}
+	flusher->born_ns = wr_sys.now();
 	flusher->keep_us = WR_DUE_INF;
 	flusher->soon_us = UINT64_MAX;
 	flusher->sink_timer_ns = flusher->aux_ns = UINT64_MAX;

@@ -105,6 +105,7 @@ struct wr_flusher {
 	uint64_t keep_us;  /* deadline of what the last cut left, us; WR_DUE_INF: nothing */
 	uint64_t soon_us;  /* what was taken from wake->soon and may still be needed */
 	uint64_t busy_ns;  /* since when due is BUSY */
+	uint64_t born_ns;   /* no record was pushed before */
 	uint64_t oldest_ns; /* lower bound of the oldest record's push, 0: none */
 
 	/* batches */

@@ -22,9 +22,19 @@ static int is_told(struct wr_wake *wake, uint64_t sum)
 	return LOAD(&wake->told) == (uint32_t)SUM_EPOCH(sum) + 1;
 }
 
+/*
+ * Does the flusher look at everything anyway before it waits? It is busy, or it has gone to sleep
+ * anew since @sum was loaded, which was after the commit: either way it reads the heads after that.
+ */
+static int looks_anyway(struct wr_wake *wake, uint64_t sum)
+{
+	return SUM_EPOCH(LOAD(&wake->sum)) != SUM_EPOCH(sum) ||
+	       wr_due_time(LOAD(&wake->due)) == WR_DUE_BUSY;
+}
+
 void wr_wake_tell(struct wr_wake *wake, uint64_t sum)
 {
-	if (is_told(wake, sum))
+	if (is_told(wake, sum) || looks_anyway(wake, sum))
 		return;
 	wr_wake_write(wake);
 	atomic_store_explicit(&wake->told, (uint32_t)SUM_EPOCH(sum) + 1, memory_order_seq_cst);

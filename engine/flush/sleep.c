@@ -78,6 +78,18 @@ struct wr_decision wr_sleep_decide(struct wr_flusher *flusher, uint64_t now_ns)
 	return wr_policy_decide(&flusher->config.policy, &facts);
 }
 
+/* Credits what the ring holds up to @to. */
+static void credit_to(struct wr_flusher *flusher, struct wr_share *share, struct wr_place to)
+{
+	/* ORDER wake.after: seq_cst. Added before heads are read again (S5, S6). */
+	(void)atomic_fetch_add_explicit(&flusher->wake->sum, to.count - share->credited.count,
+	                                memory_order_seq_cst);
+	(void)atomic_fetch_add_explicit(&flusher->wake->bytes,
+	                                to.position - share->credited.position,
+	                                memory_order_seq_cst);
+	share->credited = to;
+}
+
 /* S3, one ring: its next push takes the slow path. What it has got is credited. */
 static void deal(struct wr_flusher *flusher, struct wr_share *share)
 {
@@ -93,15 +105,10 @@ static void deal(struct wr_flusher *flusher, struct wr_share *share)
 	/* ORDER fallback.sleep: seq_cst. The alarm first, then heads again (S5, S6). */
 	STORE(&ring->alarm, wr_alarm_make(flusher->epoch, 0, share->dealt + 1));
 	/* What lies behind an open record cannot be taken: counted, it would wake us each time. */
-	if (!share->blocked) {
-		/* ORDER wake.after: seq_cst. Added before heads are read again (S5, S6). */
-		(void)atomic_fetch_add_explicit(&flusher->wake->sum,
-		                                head.count - share->taken.count,
-		                                memory_order_seq_cst);
-		(void)atomic_fetch_add_explicit(&flusher->wake->bytes,
-		                                head.position - share->taken.position,
-		                                memory_order_seq_cst);
-	}
+	share->dealt_epoch = flusher->epoch;
+	share->dealt_at = head;
+	share->credited = share->taken;
+	credit_to(flusher, share, share->blocked ? share->cut : head);
 	/* ORDER none: relaxed. The flusher's own. */
 	watermark = atomic_load_explicit(&settings->watermark, memory_order_relaxed);
 	bytes = atomic_load_explicit(&settings->threshold_bytes, memory_order_relaxed);
@@ -186,6 +193,27 @@ static void deal_all(struct wr_flusher *flusher)
 	}
 }
 
+/*
+ * Rings that were blocked when their alarm was dealt and are free by now: what was left out then is
+ * credited. 1: something was, and the heads must be read again behind it.
+ */
+static int credit_freed(struct wr_flusher *flusher)
+{
+	struct wr_cut *cut = &flusher->cut;
+	int any = 0;
+
+	for (uint32_t i = 0; i < cut->set_count; i++) {
+		struct wr_share *share = &cut->shares[cut->set[i]];
+
+		if (share->blocked || share->dealt_epoch != flusher->epoch ||
+		    share->credited.count == share->dealt_at.count)
+			continue;
+		credit_to(flusher, share, share->dealt_at);
+		any = 1;
+	}
+	return any;
+}
+
 /* Blocked rings: asks to be woken by whoever commits. 1: one of them is free by now. */
 static int wait_for_blocked(struct wr_flusher *flusher, uint64_t now_ns)
 {
@@ -236,7 +264,9 @@ int wr_sleep_try(struct wr_flusher *flusher)
 	/* S6: what is takeable now, with blocked and retracted records left out */
 	for (uint32_t i = 0; i < cut->set_count; i++)
 		cut->kept[cut->set[i] / 64] |= UINT64_C(1) << cut->set[i] % 64;
-	wr_cut_make(cut, wake->bits);
+	do
+		wr_cut_make(cut, wake->bits);
+	while (credit_freed(flusher));
 	for (unsigned word = 0; word < wr_rings_words(flusher->rings); word++)
 		cut->kept[word] = 0;
 	for (uint32_t i = 0; i < cut->set_count; i++) {

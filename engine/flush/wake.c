@@ -232,6 +232,8 @@ int wr_wake_slow(struct wr_wake *wake, const struct wr_seen *seen, uint64_t max_
 	if (max_age_us && (signals & (WR_SIGNAL_URGENT | WR_SIGNAL_URGENT_SHADOW))) { /* step 2 */
 		uint64_t now_us = wr_sys.now() / 1000u + 1;
 
+		if (max_age_us < WR_WAKE_LEAST_US)
+			max_age_us = WR_WAKE_LEAST_US;
 		urgent = max_age_us >= WR_DUE_NEVER - now_us ? WR_DUE_NEVER - 1
 		                                             : now_us + max_age_us;
 		fold_soon(wake, urgent);

@@ -37,6 +37,12 @@ static inline uint32_t wr_due_seq(uint64_t due)
 	return (uint32_t)(due >> 1) & 0x7fffu;
 }
 
+/*
+ * A timer that goes off between arm and commit finds nothing, and must be armed again: no timer is
+ * set for less than a push and a wake-up take together.
+ */
+#define WR_WAKE_LEAST_US 50u
+
 /* What producers need of the configuration. Changed only by the flusher. */
 struct wr_wake_settings {
 	_Atomic uint64_t threshold;       /* records; 0: off */

@@ -55,7 +55,7 @@ struct weir_config {
 	/* triggers */
 	uint64_t threshold;       /* records; flush when the aggregate reaches it. WEIR_OFF */
 	uint64_t threshold_bytes; /* bytes as framed; likewise. WEIR_OFF */
-	uint64_t deadline_ns;     /* max age of the oldest record; 0: at once. WEIR_OFF */
+	uint64_t deadline_ns;     /* max age of the oldest record; 0: at once (50 us). WEIR_OFF */
 	uint32_t threshold_mode;  /* enum weir_mode */
 	uint32_t bytes_mode;
 	uint32_t timer_mode;

@@ -171,12 +171,12 @@ after:
 #ifdef M_AFTER_NO_FENCE
 			atomic { ON -> credited = 0; d = 0;
 				if
-				:: sum >= THR && !signalled -> d = 2
+				:: sum >= THR && !signalled -> d = 2 + sum_epoch
 				:: else
 				fi
 			};
 			if
-			:: d == 2 -> atomic { ON -> DRAIN(r);
+			:: d >= 2 -> atomic { ON -> DRAIN(r);
 				if
 				:: signalled -> d = 0
 				:: else -> signalled = 1
@@ -186,13 +186,18 @@ after:
 #else
 			atomic { ON -> credited = 0; d = 0; DRAIN(r);
 				if
-				:: sum >= THR && !signalled -> signalled = 1; d = 2
+				:: sum >= THR && !signalled -> signalled = 1; d = 2 + sum_epoch
 				:: else
 				fi
 			};
 #endif
 			if
-			:: d == 2 -> atomic { ON -> d = 0; DRAIN(r); event = 1 }
+			:: d >= 2 -> atomic { ON -> DRAIN(r);
+				if /* awake, or asleep anew since the look at sum: it has read the heads */
+				:: due == BUSY || sum_epoch != d - 2
+				:: else -> event = 1
+				fi;
+				d = 0 }
 			:: else
 			fi
 		:: else

@@ -540,4 +540,38 @@ Test(close, a_place_that_was_reserved_before_does_not_keep_it_waiting)
 	T_EQ(catch->count, (intptr_t)pushed == 0 ? 2 : 1);
 	T_EQ(weir_free(catch->weir), 0);
 }
+
+static struct weir_claim open_claim;
+
+static void commit_in_sleep(const char *name)
+{
+	if (strcmp(name, "sleep.before_membarrier") == 0 && atomic_exchange(&stop_one, 0))
+		(void)weir_commit(&open_claim);
+}
+
+/* What was left out of the sums as blocked was not credited when it became free meanwhile. */
+Test(flush, a_claim_that_is_committed_while_the_flusher_falls_asleep_counts)
+{
+	struct catch *catch = catch_new();
+	struct pollfd fd = { .events = POLLIN };
+
+	catch->config.loop = WEIR_LOOP_OWN;
+	catch->config.threshold = 3;
+	T_EQ(weir_claim(catch_open(catch), 1, NULL, &open_claim), 0);
+	atomic_store(&stop_one, 1);
+	atomic_store(&wr_testpoint_hook, commit_in_sleep);
+	T_EQ(weir_flush(catch->weir), 0);
+	T_EQ(weir_run_once(catch->weir, 0), 1);
+	T_EQ(atomic_load(&stop_one), 0);
+	T_EQ(catch->count, 0);
+	fd.fd = weir_poll_fd(catch->weir);
+	T_EQ(weir_push(catch->weir, "x", 1), 0);
+	T_EQ(poll(&fd, 1, 0), 0);
+	T_EQ(weir_push(catch->weir, "x", 1), 0);
+	T_EQ(poll(&fd, 1, 5000), 1);
+	T_EQ(weir_run_once(catch->weir, 0), 1);
+	T_EQ(catch->count, 3);
+	T_EQ(catch->batch_cause[0], WEIR_CAUSE_SIZE);
+	catch_end(catch);
+}
 #endif

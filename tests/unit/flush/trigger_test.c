@@ -188,14 +188,16 @@ Test(flush_trigger, every_batch_of_a_slow_stream_has_its_own_deadline)
 	rig_close();
 }
 
-Test(flush_trigger, a_deadline_of_0_flushes_each_record_on_the_next_turn)
+Test(flush_trigger, a_deadline_of_0_flushes_each_record_as_soon_as_a_timer_pays)
 {
 	rig_init();
 	rig.config.deadline_ns = 0;
 	rig_open(0);
 	rig_push("a");
-	rig_pass(2000);
+	T_EQ(vs.timer_sets, 1);
+	rig_pass(WR_WAKE_LEAST_US * 1000 + 2000);
 	T_STR(rig.text, "a |");
+	T_EQ(vs.timer_sets, 1);
 	rig_close();
 }
 
