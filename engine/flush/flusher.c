@@ -47,6 +47,7 @@ static uint32_t wait(struct wr_flusher *flusher, uint64_t until_ns)
 		if (tag >= WR_TAG_AUX)
 			wr_host_event(flusher, tag, events[i].events);
 	}
+	flusher->timer_seen = tags >> WR_TAG_TIMER & 1;
 	return tags;
 }
 

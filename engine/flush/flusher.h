@@ -102,6 +102,7 @@ struct wr_flusher {
 	uint32_t epoch;
 	uint32_t due_seq;
 	uint32_t timer_may_be_set;
+	uint32_t timer_seen; /* the last wake-up was, or was also, the timer's */
 	uint64_t keep_us;  /* deadline of what the last cut left, us; WR_DUE_INF: nothing */
 	uint64_t soon_us;  /* what was taken from wake->soon and may still be needed */
 	uint64_t busy_ns;  /* since when due is BUSY */

@@ -30,9 +30,12 @@ void wr_sleep_busy(struct wr_flusher *flusher)
 	flusher->due_seq = wr_due_seq(due) + 1;
 	if (wr_due_time(due) != WR_DUE_INF && wr_due_time(due) != WR_DUE_BUSY) {
 		flusher->keep_us = min_u64(flusher->keep_us, wr_due_time(due));
-		/* A timer that has gone off is not set any more. */
+		/*
+		 * A timer that has gone off is not set any more. That its time has passed is not
+		 * enough: it would go off any moment, and wake us for nothing.
+		 */
 		if (wr_due_time(due) != WR_DUE_NEVER &&
-		    wr_due_time(due) * 1000 > now)
+		    (wr_due_time(due) * 1000 > now || !flusher->timer_seen))
 			flusher->timer_may_be_set = 1;
 		if (!(due & 1u))
 			flusher->timer_may_be_set = 1;
