@@ -45,3 +45,17 @@ void wr_mem_free(const struct wr_mem *mem, void *memory, size_t bytes)
 	else
 		free(memory);
 }
+
+void *wr_mem_grow(const struct wr_mem *mem, void *list, uint32_t *room, size_t each)
+{
+	uint32_t more = *room ? 2 * *room : 256;
+	void *grown = wr_mem_alloc(mem, more * each);
+
+	if (!grown)
+		return NULL;
+	if (*room)
+		memcpy(grown, list, *room * each);
+	wr_mem_free(mem, list, *room * each);
+	*room = more;
+	return grown;
+}

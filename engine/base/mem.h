@@ -8,6 +8,7 @@
 #define WR_BASE_MEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Same shape as struct weir_allocator, which base does not know. alloc NULL: libc. */
 struct wr_mem {
@@ -20,6 +21,11 @@ struct wr_mem {
 void *wr_mem_alloc(const struct wr_mem *mem, size_t bytes);
 /* NULL is fine. @bytes as allocated. */
 void wr_mem_free(const struct wr_mem *mem, void *memory, size_t bytes);
+/*
+ * Makes room in @list of *room entries of @each bytes, of which all are in use: twice as many, 256
+ * at first. Returns the list, which may have moved; NULL: no memory, all is as it was.
+ */
+void *wr_mem_grow(const struct wr_mem *mem, void *list, uint32_t *room, size_t each);
 /* 1: libc's allocator is jemalloc, and is asked by its own interface. */
 int wr_mem_is_jemalloc(void);
 

@@ -223,16 +223,12 @@ static int emit(struct wr_cut *cut, struct wr_share *share, struct wr_place to, 
 	struct wr_segment *last;
 
 	if (cut->segment_count == cut->segment_room) {
-		uint32_t room = cut->segment_room ? 2 * cut->segment_room : 256;
-		struct wr_segment *more = wr_mem_alloc(cut->mem, room * sizeof(*more));
+		struct wr_segment *more =
+			wr_mem_grow(cut->mem, cut->segments, &cut->segment_room, sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
-		for (uint32_t i = 0; i < cut->segment_count; i++)
-			more[i] = cut->segments[i];
-		wr_mem_free(cut->mem, cut->segments, cut->segment_room * sizeof(*more));
 		cut->segments = more;
-		cut->segment_room = room;
 	}
 	last = cut->segment_count ? &cut->segments[cut->segment_count - 1] : NULL;
 	if (last && last->ring == share->ring->id && last->end.count == share->sent.count) {

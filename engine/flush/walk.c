@@ -55,18 +55,14 @@ static int add_note(struct wr_cut *cut, struct wr_share *share, struct wr_place 
 	struct wr_note *note;
 
 	if (cut->note_count == cut->note_room) {
-		uint32_t room = cut->note_room ? 2 * cut->note_room : 256;
-		struct wr_note *more = wr_mem_alloc(cut->mem, room * sizeof(*more));
+		struct wr_note *more =
+			wr_mem_grow(cut->mem, cut->notes, &cut->note_room, sizeof(*more));
 
 		if (!more) {
 			cut->starved = 1;
 			return -ENOMEM;
 		}
-		for (uint32_t i = 0; i < cut->note_count; i++)
-			more[i] = cut->notes[i];
-		wr_mem_free(cut->mem, cut->notes, cut->note_room * sizeof(*more));
 		cut->notes = more;
-		cut->note_room = room;
 	}
 	note = &cut->notes[cut->note_count++];
 	note->at = at;

@@ -123,3 +123,36 @@ Test(mem, no_bytes_are_memory_that_can_be_freed)
 	T_TRUE(memory);
 	wr_mem_free(NULL, memory, 0);
 }
+
+Test(mem, a_list_that_grows_keeps_its_entries_and_doubles_its_room)
+{
+	uint32_t room = 0, *list = wr_mem_grow(NULL, NULL, &room, sizeof(*list));
+
+	T_EQ(room, 256);
+	for (uint32_t i = 0; i < 256; i++)
+		list[i] = i;
+	list = wr_mem_grow(NULL, list, &room, sizeof(*list));
+	T_EQ(room, 512);
+	for (uint32_t i = 0; i < 512; i++)
+		T_EQ(list[i], i < 256 ? i : 0);
+	wr_mem_free(NULL, list, room * sizeof(*list));
+}
+
+static void *no_memory(void *arg, size_t bytes)
+{
+	(void)arg;
+	(void)bytes;
+	return NULL;
+}
+
+Test(mem, a_list_that_cannot_grow_stays_as_it_was)
+{
+	const struct wr_mem mem = { .alloc = no_memory };
+	uint32_t room = 0, *list = wr_mem_grow(NULL, NULL, &room, sizeof(*list));
+
+	list[0] = 7;
+	T_TRUE(!wr_mem_grow(&mem, list, &room, sizeof(*list)));
+	T_EQ(room, 256);
+	T_EQ(list[0], 7);
+	wr_mem_free(NULL, list, room * sizeof(*list));
+}
