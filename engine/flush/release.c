@@ -10,11 +10,15 @@
 
 #include "base/sys.h"
 
-static void release_to(struct wr_share *share, uint64_t end)
+static void release_to(const struct wr_flusher *flusher, struct wr_share *share, uint64_t end)
 {
 	struct wr_ring *ring = share->ring;
 
-	if (ring->kind == WR_RING_FALLBACK) /* a header of 0 is a place not yet committed */
+	/*
+	 * A header of 0 is a place not yet committed. Once claims were given up all rings are
+	 * closed and no place is taken again, while a claim's owner may still write to its own.
+	 */
+	if (ring->kind == WR_RING_FALLBACK && !flusher->claims_abandoned)
 		memset(wr_ring_at(ring, share->released), 0, end - share->released);
 	share->released = end;
 	/*
@@ -77,7 +81,7 @@ void wr_release_batch(struct wr_flusher *flusher, struct wr_batch *batch)
 		uint64_t end = pop_done(flusher, share, batch);
 
 		if (end != share->released) {
-			release_to(share, end);
+			release_to(flusher, share, end);
 			released = 1;
 		}
 	}

@@ -44,6 +44,7 @@ void wr_sleep_busy(struct wr_flusher *flusher)
 			flusher->oldest_ns = 1000 * atomic_load_explicit(&wake->first_us,
 			                                                 memory_order_relaxed);
 	}
+	flusher->timer_seen = 0; /* used: the next sleep has its own timer */
 	flusher->asleep = 0;
 }
 

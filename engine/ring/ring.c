@@ -14,7 +14,7 @@ int wr_ring_end_claim(_Atomic uint64_t *header, uint32_t flag)
 		uint16_t flags = wr_header_flags(seen);
 
 		if (!(flags & WEIR_REC_RESERVED))
-			/* Aborted by close, and on a fallback ring perhaps zeroed by now. */
+			/* Aborted by close, or by its owner before. */
 			return flags & WEIR_REC_COMMITTED ? -EINVAL : -ESHUTDOWN;
 		next = seen & ~((uint64_t)(WEIR_REC_RESERVED | WEIR_REC_WAITED)
 		                << WR_HEADER_FLAGS_SHIFT);

@@ -109,6 +109,23 @@ Test(flush_release, what_is_released_of_a_fallback_ring_is_zero)
 	T_EQ(rig_ring(0)->data[24], 'b');
 }
 
+Test(flush_release, nothing_is_zeroed_under_the_hands_of_a_claim_that_was_given_up)
+{
+	struct weir_claim claim;
+
+	rig_init();
+	rig_open(0);
+	T_EQ(weir_claim(rig.weir, 1, NULL, &claim), 0);
+	*(char *)claim.data = 'x';
+	rig_push("b");
+	T_EQ(weir_close(rig.weir, WEIR_SECONDS(1), NULL), -ETIMEDOUT);
+	T_STR(rig.text, "b |");
+	T_EQ(wr_header_flags(*(uint64_t *)(void *)rig_ring(0)->data), WEIR_REC_ABORTED);
+	T_EQ(*(char *)claim.data, 'x');
+	T_EQ(weir_commit(&claim), -ESHUTDOWN);
+	T_EQ(weir_free(rig.weir), 0);
+}
+
 Test(flush_release, a_ring_can_be_filled_over_and_over)
 {
 	rig_init();
