@@ -3,11 +3,15 @@
 """run.py - runs the tests of a build tree and counts what really ran.
 
     tests/run.py TREE [--suite S]... [--no-suite S]... [--name N]... [--wrap 'COMMAND'] [--slow N]
-                 [--repeat N] [--counts FILE --step NAME]
+                 [--repeat N] [--counts FILE --step NAME] [--figures FILE]
+    tests/run.py --table FILE
 
 Every line of a test's TAP counts as one; a test without TAP counts as one. Failed ones are printed
 with the end of their output. A test that ran nothing has failed. Appends `STEP passed failed
 skipped` to FILE. The last line is `N passed, N failed, N skipped`.
+
+A rung of the proof prints its figures as `# figure RUNG | WHAT | REACHED | ASKED`; they, its time and
+what it skipped go into --figures, and --table prints such a file.
 """
 import argparse
 import glob
@@ -77,9 +81,43 @@ def run(options):
     return entries
 
 
+def figures(entry):
+    """The lines of a rung's table: rung, what, reached, asked, seconds."""
+    rung, lines = entry["name"].split("proof-")[-1], []
+    for line in (entry.get("stdout") or "").splitlines():
+        match = re.match(r"^# figure (.*)$", line)
+        if match:
+            cells = [cell.strip() for cell in match.group(1).split("|")]
+            rung = cells[0]
+            lines.append((cells + ["", "", "", ""])[:4])
+        match = re.match(r"^ok\b\s*\d*\s*-?\s*(.*?)\s*#\s*skip\S*\s*(.*)$", line, re.IGNORECASE)
+        if match:
+            why = re.sub(r"^because\s+", "", match.group(2))
+            lines.append([rung, match.group(1), f"skipped, because {why}", ""])
+    if not lines:
+        lines.append([rung, "", entry.get("result", "FAIL").lower(), ""])
+    return [cells + [f"{entry.get('duration', 0):.0f}" if i == 0 else ""]
+            for i, cells in enumerate(lines)]
+
+
+def table(path):
+    """Prints what --figures has gathered."""
+    with open(path, encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file if line.strip()]
+    skipped = [row for row in rows if row[2].startswith("skipped")]
+    rows = [["rung", "figure", "reached", "asked", "seconds"]] + [
+        row for row in rows if row not in skipped]
+    wide = [max(len(row[i]) for row in rows) for i in range(5)]
+    for row in rows:
+        print("  ".join(cell.rjust(w) if i > 1 else cell.ljust(w)
+                        for i, (cell, w) in enumerate(zip(row, wide))).rstrip())
+    for row in skipped:
+        print(f"{row[0]}: {row[1]}: {row[2]}")
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("tree")
+    parser.add_argument("tree", nargs="?")
     parser.add_argument("--suite", action="append", default=[])
     parser.add_argument("--no-suite", action="append", default=[])
     parser.add_argument("--name", action="append", default=[])
@@ -88,7 +126,12 @@ def main():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--counts")
     parser.add_argument("--step", default="tests")
+    parser.add_argument("--figures")
+    parser.add_argument("--table")
     options = parser.parse_args()
+    if options.table:
+        table(options.table)
+        return 0
 
     passed, failed, skipped = 0, [], 0
     entries = run(options)
@@ -104,6 +147,9 @@ def main():
             print("\n".join("    " + line for line in bad[-60:]))
         print(f"{one[0]:5} passed {len(one[1]):3} failed {one[2]:3} skipped  "
               f"{entry.get('duration', 0):6.1f} s  {entry['name']}")
+        if options.figures:
+            with open(options.figures, "a", encoding="utf-8") as file:
+                file.writelines("\t".join(cells) + "\n" for cells in figures(entry))
     if not entries:
         failed.append("no test was found in this tree")
     for name in failed:
