@@ -9,10 +9,10 @@
 #     sh tools/check.sh --only STEP     one step (repeatable): see --list
 #     sh tools/check.sh --clean         remove what this script made (packages stay)
 #
-# Installs the test libraries that are missing. Writes into build-check/ (and .deps/). The step `proof`
-# prints a table: rung, figure reached, figure asked, seconds. The last line is `N passed, N failed,
-# N skipped`; the status is 0 only when nothing failed and no step ran fewer tests than tests/minimum
-# says.
+# Installs the test libraries that are missing. Writes into build-check/ (and .deps/). The step
+# `proof` prints a table: rung, figure reached, figure asked, seconds. The last line is `N passed,
+# N failed, N skipped`; the status is 0 only when nothing failed and no step ran fewer tests than
+# tests/minimum says.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -292,7 +292,8 @@ if wanted valgrind; then
 fi
 
 if wanted proof && { [ -f "$work/gcc/build.ninja" ] || build gcc -Dwerror=true; }; then
-	rungs=$(meson test -C "$work/gcc" --list --suite proof 2>>"$log" | grep -c proof-) || rungs=1
+	rungs=$(meson test -C "$work/gcc" --list --suite proof 2>>"$log" |
+		grep -c proof-) || rungs=1
 	# Sampled rungs share a quarter of the time.
 	sample=$((minutes * 60 / 4 / rungs))
 	[ $sample -ge 5 ] || sample=5
@@ -311,7 +312,7 @@ while read -r name passed failed skipped; do
 	if [ "$skipped" -eq 1 ] && [ "$ran" -eq 0 ]; then
 		continue
 	fi
-	# A rung without its privileges or packages says so; only where it ran before is that a failure.
+	# A rung without its privileges or packages says so: a failure only where it ran before.
 	if [ "$name" = proof ] && [ "$skipped" -gt 0 ] && [ -z "${WEIR_ALL_RUNGS-}" ]; then
 		continue
 	fi
