@@ -30,8 +30,9 @@ SYSCALLS = ("open|openat|close|read|write|writev|pread|pwrite|fsync|fdatasync|un
 def source_files():
     """Yields paths below ROOT, as written in the tree, of every text file of the project."""
     for place, folders, files in os.walk(ROOT):
+        # A corpus holds bytes, not text.
         folders[:] = sorted(f for f in folders if f not in (".git", ".deps", "out", ".cache",
-                            "__pycache__") and not f.startswith("build")
+                            "__pycache__", "corpus") and not f.startswith("build")
                             and not os.path.exists(os.path.join(place, f, "meson-private")))
         for name in sorted(files):
             yield os.path.relpath(os.path.join(place, name), ROOT)
