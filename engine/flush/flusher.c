@@ -125,9 +125,14 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	wr_count(&flusher->counters, WR_TAKEN, flusher->cut.records);
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);
 	flusher->next_segment = 0;
+	/* What lies behind an open record is as old and as urgent as ever. */
+	if (!flusher->cut.any_blocked) {
+		flusher->oldest_ns = 0;
+		flusher->soon_us = UINT64_MAX;
+	} else if (!flusher->oldest_ns) {
+		flusher->oldest_ns = flusher->busy_ns > floor ? flusher->busy_ns : floor;
+	}
 	flusher->busy_ns = t0;
-	flusher->oldest_ns = 0;
-	flusher->soon_us = UINT64_MAX;
 	flusher->keep_us = WR_DUE_INF;
 	if (flusher->cut.any_blocked && policy->timer_mode == WEIR_MODE_ON &&
 	    policy->deadline_ns != WEIR_OFF)
@@ -281,9 +286,12 @@ void wr_flusher_close_fds(struct wr_flusher *flusher)
 		       &flusher->aux_fd };
 
 	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		if (*fds[i] >= 0)
-			(void)wr_sys.close(*fds[i]);
+		int fd = *fds[i];
+
+		/* Forgotten first: a child forked in between must not close another's file. */
 		*fds[i] = -1;
+		if (fd >= 0)
+			(void)wr_sys.close(fd);
 	}
 }
 

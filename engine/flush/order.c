@@ -320,7 +320,8 @@ int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns)
 		struct wr_share *share = &cut->shares[cut->set[i]];
 
 		share->taken = share->cut;
-		share->cut_ns = now_ns;
+		if (!share->blocked) /* what lies behind the block was pushed before this cut */
+			share->cut_ns = now_ns;
 		share->rescan = share->blocked;
 		/*
 		 * ORDER stats.heads: release. Acquired by places() in flush/control.c.

@@ -284,6 +284,9 @@ int wr_sleep_try(struct wr_flusher *flusher)
 		return 0;
 	if (cut->any_blocked && wait_for_blocked(flusher, now))
 		return 0;
+	/* Of what lies behind an open record as well: it counts when that is complete. */
+	if ((cut->records || cut->any_blocked) && !flusher->oldest_ns)
+		flusher->oldest_ns = flusher->busy_ns;
 	if (cut->records) {
 		/* Nothing older than the last cut is left, or its deadline was kept. */
 		mine = flusher->keep_us;
@@ -291,8 +294,6 @@ int wr_sleep_try(struct wr_flusher *flusher)
 			mine = timer_on ? flusher->busy_ns / 1000 + 1 +
 			                          flusher->config.policy.deadline_ns / 1000
 			                : WR_DUE_NEVER;
-		if (!flusher->oldest_ns)
-			flusher->oldest_ns = flusher->busy_ns;
 		if (flusher->config.policy.urgent_mode == WEIR_MODE_ON)
 			mine = min_u64(mine, flusher->soon_us);
 		if (timer_on && mine * 1000 <= now) {
