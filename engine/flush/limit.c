@@ -25,6 +25,18 @@ static void credit_bytes(struct wr_wake *wake, uint32_t gained, struct wr_credit
 	credit->bytes = 1;
 }
 
+/* Does a push that ends at @end pass the watermark? A byte stop before it may be passed as well. */
+static int passes_watermark(struct wr_wake *wake, const struct wr_ring *ring, uint32_t end,
+                            uint32_t need)
+{
+	uint32_t watermark = PEEK(&wake->settings.watermark);
+	/* ORDER none: relaxed. An old cut makes the watermark come earlier. */
+	uint32_t at = (uint32_t)atomic_load_explicit(&ring->cut_position, memory_order_relaxed) +
+	              watermark;
+
+	return watermark && (int32_t)(end - at) > 0 && (int32_t)(at - (end - need)) >= 0;
+}
+
 /* Where the limit goes next: the nearest of full, watermark and byte stop behind @end. */
 static uint64_t next_limit(struct wr_wake *wake, const struct wr_ring *ring, uint64_t limit,
                            uint32_t end, uint32_t full)
@@ -35,7 +47,7 @@ static uint64_t next_limit(struct wr_wake *wake, const struct wr_ring *ring, uin
 
 	/* ORDER none: relaxed. An old cut makes the watermark come earlier. */
 	at = (uint32_t)atomic_load_explicit(&ring->cut_position, memory_order_relaxed) + watermark;
-	if (watermark && wr_limit_kind(limit) != WR_STOP_WATERMARK && (int32_t)(at - end) > 0 &&
+	if (watermark && wr_limit_kind(limit) != WR_STOP_WATERMARK && (int32_t)(at - end) >= 0 &&
 	    (int32_t)(stop - at) > 0) {
 		stop = at;
 		kind = WR_STOP_WATERMARK;
@@ -96,7 +108,7 @@ int wr_wake_limit(struct wr_wake *wake, struct wr_ring *ring, uint64_t need,
 	if (kind == WR_STOP_BYTES)
 		credit_bytes(wake, end - (wr_limit_position(limit) - wr_limit_stride(limit)),
 		             credit);
-	if (kind == WR_STOP_WATERMARK)
+	if (kind == WR_STOP_WATERMARK || passes_watermark(wake, ring, end, (uint32_t)need))
 		credit->pressure = 1;
 	return 0;
 }
