@@ -126,6 +126,14 @@ static void complete(struct weir_batch *seen, const struct weir_verdict *verdict
 	struct wr_batch *head;
 	int fd = flusher->done_fd;
 
+	/*
+	 * ORDER none: relaxed. One of two verdicts wins; flush.done orders what it says. The other
+	 * would put the batch into the list a second time: the list would have no end.
+	 */
+	if (!atomic_exchange_explicit(&batch->owed, 0, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&flusher->verdicts_ignored, 1, memory_order_relaxed);
+		return;
+	}
 	batch->verdict = *verdict;
 	copy_parts(batch, verdict);
 	/* ORDER none: relaxed. The exchange below decides. */
@@ -223,11 +231,11 @@ static int submit(struct wr_flusher *flusher, struct wr_batch *batch)
 	batch->seen.deadline_ns = total > UINT64_MAX - batch->first_submit_ns
 	                                  ? UINT64_MAX
 	                                  : batch->first_submit_ns + total;
-	if (batch->seen.attempt)
-		wr_count(&flusher->counters, WR_REDELIVERED, batch->seen.records);
 	make_bitmap(flusher, batch);
 	batch->seen.attempt++;
 	batch->at_sink = 1;
+	/* ORDER none: relaxed, both. The sink learns of the batch by the call itself. */
+	atomic_store_explicit(&batch->owed, 1, memory_order_relaxed);
 	flusher->inflight++;
 	wr_count_set(&flusher->counters, WR_INFLIGHT, flusher->inflight);
 	WR_TESTPOINT("flush.submit");
@@ -236,9 +244,12 @@ static int submit(struct wr_flusher *flusher, struct wr_batch *batch)
 	wr_thread.sink_depth--;
 	if (r == 0) {
 		wr_count(&flusher->counters, WR_ATTEMPTS, 1);
+		if (batch->seen.attempt > 1) /* not what the sink refused: it has seen nothing */
+			wr_count(&flusher->counters, WR_REDELIVERED, batch->seen.records);
 		return 1;
 	}
 	batch->at_sink = 0;
+	atomic_store_explicit(&batch->owed, 0, memory_order_relaxed);
 	batch->seen.attempt--;
 	flusher->inflight--;
 	wr_count_set(&flusher->counters, WR_INFLIGHT, flusher->inflight);

@@ -37,6 +37,7 @@ struct wr_batch {
 	uint32_t holds_left;        /* whole: spans whose space is not released */
 	uint32_t span_room;
 	uint32_t at_sink;
+	_Atomic uint32_t owed; /* 1: the sink has it, and has not given a verdict */
 	uint64_t first_submit_ns;
 	uint64_t not_before_ns; /* of the next attempt */
 	uint64_t due_ns;        /* when it should have been submitted; UINT64_MAX: any time */
@@ -125,6 +126,7 @@ struct wr_flusher {
 	struct wr_batch *unused;
 	struct wr_batch *live; /* all without a final verdict */
 	_Atomic(struct wr_batch *) done; /* completed, newest first; pushed by any thread */
+	_Atomic uint64_t verdicts_ignored; /* second ones, by a sink that breaks its contract */
 
 	/* barrier */
 	uint32_t barrier;    /* ticket under way, any number: they wrap */

@@ -113,11 +113,10 @@ static void run_add(struct run *run, const struct wr_batch *from, uint32_t span,
 typedef int wanted_fn(const struct wr_batch *batch, uint64_t index, uint64_t from, uint64_t to);
 
 static void run_over(struct run *run, const struct wr_batch *batch, wanted_fn *wanted,
-                     uint64_t from, uint64_t to, uint64_t *ret_first)
+                     uint64_t from, uint64_t to)
 {
 	uint64_t index = 0;
 
-	*ret_first = UINT64_MAX;
 	for (uint32_t span = 0; span < batch->seen.span_count; span++) {
 		const uint8_t *at = batch->iov[span].iov_base, *end = at + batch->iov[span].iov_len;
 		uint64_t first = batch->spans[span].first;
@@ -134,8 +133,6 @@ static void run_over(struct run *run, const struct wr_batch *batch, wanted_fn *w
 					run_add(run, batch, span, at, at + total);
 					if (run->piece && run->spans != before)
 						run->piece->spans[run->spans - 1].first = first;
-					if (*ret_first == UINT64_MAX)
-						*ret_first = index;
 				}
 				index++;
 			}
@@ -145,15 +142,36 @@ static void run_over(struct run *run, const struct wr_batch *batch, wanted_fn *w
 	}
 }
 
+/* Which record of the batch as formed lies at @header. A piece may have gaps: not by subtraction. */
+static uint64_t index_in_whole(const struct wr_batch *whole, const void *header)
+{
+	uint64_t index = 0;
+
+	for (uint32_t span = 0; span < whole->seen.span_count; span++) {
+		const uint8_t *at = whole->iov[span].iov_base, *end = at + whole->iov[span].iov_len;
+
+		while (at < end) {
+			struct weir_record record;
+			uint64_t total = weir_record_decode(at, (uint64_t)(end - at), &record);
+
+			if (at == header)
+				return index;
+			WR_ASSERT(total);
+			index += !(record.flags & WEIR_REC_ABORTED);
+			at += total;
+		}
+	}
+	return index;
+}
+
 /* A piece of @batch that holds the records that are wanted. NULL: none are, or no memory. */
 static struct wr_batch *piece_of(struct wr_flusher *flusher, struct wr_batch *batch,
                                  wanted_fn *wanted, uint64_t from, uint64_t to)
 {
 	struct run run = { 0 };
-	uint64_t first;
 	struct wr_batch *piece;
 
-	run_over(&run, batch, wanted, from, to, &first);
+	run_over(&run, batch, wanted, from, to);
 	if (!run.spans)
 		return NULL;
 	piece = wr_batch_alloc(flusher, run.spans);
@@ -169,8 +187,8 @@ static struct wr_batch *piece_of(struct wr_flusher *flusher, struct wr_batch *ba
 	piece->seen.latest_ns = batch->seen.latest_ns;
 	piece->seen.deadline_ns = batch->seen.deadline_ns;
 	piece->first_submit_ns = batch->first_submit_ns;
-	run_over(&run, batch, wanted, from, to, &first);
-	piece->seen.first_record = batch->seen.first_record + first;
+	run_over(&run, batch, wanted, from, to);
+	piece->seen.first_record = index_in_whole(batch->whole, piece->iov[0].iov_base);
 	piece->seen.span_count = run.spans;
 	piece->seen.records = run.records;
 	piece->whole = batch->whole;

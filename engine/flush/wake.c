@@ -242,8 +242,14 @@ int wr_wake_slow(struct wr_wake *wake, const struct wr_seen *seen, uint64_t max_
 	}
 	busy = cover(wake, urgent, &sum); /* steps 3, 4 */
 	WR_TESTPOINT("wake.covered");
-	log2_stride = busy ? BUSY_LOG2_STRIDE : choose_stride(wake, alarm, sum, gained);
 	*ret_epoch = wr_alarm_epoch(alarm);
+	/*
+	 * On a fallback ring a later place may have been counted before this one, and this one with
+	 * it; it is here for its own age only. A negative gain would carry into the sum's epoch.
+	 */
+	if ((int32_t)gained < 0)
+		return CAS(&ring->alarm, &alarm, alarm) ? 0 : 1;
+	log2_stride = busy ? BUSY_LOG2_STRIDE : choose_stride(wake, alarm, sum, gained);
 	if (!CAS(&ring->alarm, &alarm, /* step 5 */
 	         wr_alarm_make(wr_alarm_epoch(alarm), log2_stride, n + (1u << log2_stride))))
 		return 1;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/testpoint.h"
 #include "ring/section.h"
 
 struct wr_place wr_cut_head(const struct wr_cut *cut, const struct wr_share *share)
@@ -123,6 +124,7 @@ static int jump_to(struct wr_cut *cut, struct wr_share *share, struct wr_place t
 	if (next - share->side_seen >= WR_SIDE_ENTRIES)
 		return 1;
 	for (uint32_t i = share->side_seen; i != next; i++) {
+		WR_TESTPOINT("cut.side_entry");
 		/* ORDER ring.publish: acquire. Read before side_next is, again, behind the loop. */
 		uint64_t entry = atomic_load_explicit(&ring->side[i % WR_SIDE_ENTRIES],
 		                                      memory_order_acquire);

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/testpoint.h"
+
 #define PAGE_BYTES WR_ROUND_UP(sizeof(struct wr_page), 4096u)
 #define BY_ID_BYTES (WR_RING_IDS * sizeof(struct wr_ring *))
 
@@ -174,6 +176,7 @@ int wr_rings_get(struct wr_rings *rings, enum wr_ring_kind kind, uint32_t cpu,
 	}
 	ring = &rings->control[id];
 	init_ring(rings, ring, kind, cpu, id, data);
+	WR_TESTPOINT("rings.made");
 	/*
 	 * ORDER rings.made: release. Acquired by wr_rings_by_id() and above; a section follows the
 	 * pointer it loaded from the table.

@@ -148,6 +148,8 @@ static int sys_event_write(int fd)
 	vs.event_writes++;
 	event->count++;
 	event->edge = 1;
+	if (vs.on_event_write)
+		vs.on_event_write(fd);
 	return 0;
 }
 
@@ -211,6 +213,8 @@ static int sys_futex_wake(_Atomic uint32_t *word, int count)
 	(void)count;
 	vs.futex_wakes++;
 	vs.last_woken = (const void *)word;
+	if (vs.on_futex_wake)
+		vs.on_futex_wake(word);
 	return 0;
 }
 

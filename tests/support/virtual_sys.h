@@ -21,6 +21,8 @@ struct virtual_sys {
 	/* looked in from, when set */
 	void (*on_membarrier)(void);
 	void (*on_timer_set)(int fd, uint64_t at_ns);
+	void (*on_event_write)(int fd);
+	void (*on_futex_wake)(_Atomic uint32_t *word);
 	void (*on_now)(void);
 	void (*on_futex_wait)(_Atomic uint32_t *word);
 	const void *last_woken; /* futex word */

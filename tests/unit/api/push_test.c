@@ -2,8 +2,12 @@
 /* The promises of weir_push() and its relatives, as a user meets them. */
 #include "catch.h"
 
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/testpoint.h"
+#include "ring/rseq.h"
 
 static void flush(struct catch *catch)
 {
@@ -342,3 +346,36 @@ Test(claim, large_records_and_claims_keep_their_place_among_others)
 		T_EQ(catch->records[i].data[0], '1' + i);
 	catch_end(catch);
 }
+
+#ifdef WR_TEST_POINTS
+static pid_t forked;
+
+static void fork_once(const char *name)
+{
+	if (strcmp(name, "fallback.reserved") == 0) {
+		atomic_store(&wr_testpoint_hook, NULL);
+		forked = fork();
+	}
+}
+
+/* As a signal handler may do it: the ring that was reserved in is not there any more. */
+Test(push, a_child_that_was_forked_amid_a_push_is_refused_and_writes_nothing)
+{
+	struct catch *catch = catch_new();
+	int status = 0, r;
+
+	wr_rseq_force(WR_RSEQ_FORCED_OFF);
+	T_EQ(weir_push(catch_open(catch), "x", 1), 0); /* the ring is made */
+	atomic_store(&wr_testpoint_hook, fork_once);
+	r = weir_push(catch->weir, "y", 1);
+	if (forked == 0)
+		_exit(r == -EPERM ? 7 : 8);
+	T_EQ(r, 0);
+	T_TRUE(forked > 0);
+	T_EQ(waitpid(forked, &status, 0), forked);
+	T_TRUE(WIFEXITED(status));
+	T_EQ(WEXITSTATUS(status), 7);
+	catch_end(catch);
+	T_EQ(catch->count, 2);
+}
+#endif

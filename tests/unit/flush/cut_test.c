@@ -4,6 +4,7 @@
  * Records are put into rings by the real section over a made-up rseq area (or, on fallback rings, by
  * reserve and commit); marks are written as the push path writes them.
  */
+#include "base/testpoint.h"
 #include "flush/cut.h"
 #include "support/rings.h"
 
@@ -773,4 +774,48 @@ Test(flush_order, hundreds_of_marks_in_one_cut_are_all_obeyed)
 	T_EQ(n, 401);
 }
 
+#endif
+
+#ifdef WR_TEST_POINTS
+static void overrun(const char *name)
+{
+	if (strcmp(name, "cut.side_entry") != 0)
+		return;
+	atomic_store(&wr_testpoint_hook, NULL);
+	for (unsigned i = 0; i < WR_SIDE_ENTRIES; i++)
+		T_EQ(end_claim(1, claim(1, 'x'), WEIR_REC_COMMITTED), 0);
+}
+
+Test(flush_cut, a_side_table_that_is_overrun_while_it_is_read_is_not_trusted)
+{
+	begin("r");
+	put(1, 'a');
+	claim(1, 'b');
+	atomic_store(&wr_testpoint_hook, overrun);
+	T_EQ(make(), 1);
+	T_EQ(cut.walks, 1);
+	T_STR(take(), "a");
+}
+
+static void push_between(const char *name)
+{
+	if (strcmp(name, "cut.between_heads") != 0)
+		return;
+	atomic_store(&wr_testpoint_hook, NULL);
+	put(3, 'c');
+	put_marked(1, 'b', mark_now(3, 0, 0));
+	put_marked(2, 'a', mark_now(1, 0, 0));
+}
+
+/* What ring 2 brings in of ring 1, which was looked at before, names ring 3. */
+Test(flush_order, an_extension_of_a_ring_that_was_looked_at_is_looked_at_again)
+{
+	begin("rrr");
+	put(1, 'x');
+	put(2, 'y');
+	bits[0] = UINT64_C(1) << 1 | UINT64_C(1) << 2;
+	atomic_store(&wr_testpoint_hook, push_between);
+	T_EQ(make(), 5);
+	T_STR(take(), "x y c b a");
+}
 #endif

@@ -799,3 +799,81 @@ Test(flush_wake, arm_without_a_timer_publishes_never_and_makes_no_call)
 	T_EQ(due_time(), WR_DUE_NEVER);
 	T_EQ(vs.timer_sets, 0);
 }
+
+/* It was passed without a word: the next stop was the end of the ring. */
+Test(flush_limit, a_push_that_ends_at_the_very_watermark_leaves_it_as_the_next_stop)
+{
+	begin(100);
+	wake.settings.watermark = 16;
+	set_limit(WR_STOP_FULL, 0, 8);
+	T_EQ(limit(16), 0);
+	T_EQ(wr_limit_kind(ring[1]->limit), WR_STOP_WATERMARK);
+	T_EQ(wr_limit_position(ring[1]->limit), 16);
+	T_EQ(credit.pressure, 0);
+	ring[1]->head = wr_head_make(11, 16);
+	T_EQ(limit(16), 0);
+	T_EQ(credit.pressure, 1);
+}
+
+Test(flush_wake, a_flusher_that_is_awake_is_not_woken)
+{
+	begin(100);
+	wake.due = wr_due_make(WR_DUE_BUSY, 0, 0);
+	credit_and_test(100);
+	T_EQ(vs.event_writes, 0);
+}
+
+static uint32_t told_during_write;
+
+/* In the midst of the first write: another reason, by another thread. */
+static void another_reason(int fd)
+{
+	struct wr_credit other = { .bytes = 1 };
+
+	(void)fd;
+	vs.on_event_write = NULL;
+	told_during_write = wake.told;
+	wr_wake_after(&wake, &other);
+}
+
+Test(flush_wake, of_two_reasons_at_once_the_first_alone_writes)
+{
+	begin(100);
+	wake.settings.threshold_bytes = 1000;
+	wake.bytes += 1000;
+	vs.on_event_write = another_reason;
+	credit_and_test(100);
+	T_EQ(vs.event_writes, 1);
+}
+
+/* A thread may stop for ever within the call: then twice the threshold tells. */
+Test(flush_wake, that_an_event_was_written_is_told_behind_the_write)
+{
+	begin(100);
+	vs.on_event_write = another_reason;
+	credit_and_test(100);
+	T_EQ(told_during_write, 0);
+	T_EQ(wake.told, EPOCH + 1);
+}
+
+Test(flush_limit, whoever_finds_a_ring_full_tells_again_ever_more_rarely)
+{
+	begin(100);
+	ring[1]->head = wr_head_make(10, SMALL_RING);
+	set_limit(WR_STOP_FULL, 0, SMALL_RING);
+	for (uint32_t i = 1; i <= 9; i++) {
+		static const uint32_t expected[] = { 0, 1, 2, 3, 3, 4, 4, 4, 4, 5 };
+
+		wake.told = 0; /* as if that thread had stopped before its write */
+		T_EQ(limit(8), -EAGAIN);
+		T_EQ(vs.event_writes, expected[i]);
+	}
+}
+
+Test(flush_wake, a_max_age_of_less_than_a_timer_takes_is_lengthened_to_that)
+{
+	begin(100);
+	T_EQ(slow_aged(ring[1], 1), 0);
+	T_EQ(due_time(), NOW_US + 1 + WR_WAKE_LEAST_US);
+	T_EQ(wake.soon, NOW_US + 1 + WR_WAKE_LEAST_US);
+}
