@@ -293,10 +293,13 @@ int wr_sink_fd_open(const char *path, const struct wr_uri *uri, struct weir_sink
 	fd->number = number;
 	fd->frame = (enum wr_fd_frame)frame;
 	r = open_poll(fd);
-	if (r)
+	if (r) {
 		wr_sink_why(ret_why, r, "fd:%d: it cannot be waited for", number);
-	else
+	} else {
 		r = weir_sink_hosted(&fd_ops, fd, &caps, 0, ret_sink);
+		if (r)
+			wr_sink_why(ret_why, r, "no memory for the sink");
+	}
 	if (r)
 		fd_close(fd);
 	return r;
