@@ -3,7 +3,6 @@
 #include "flush/flusher.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "base/sys.h"
@@ -126,10 +125,7 @@ static void complete(struct weir_batch *seen, const struct weir_verdict *verdict
 	struct wr_batch *head;
 	int fd = flusher->done_fd;
 
-	/*
-	 * ORDER none: relaxed. One of two verdicts wins; flush.done orders what it says. The other
-	 * would put the batch into the list a second time: the list would have no end.
-	 */
+	/* A second one would make the list endless. ORDER none: relaxed; flush.done gives order. */
 	if (!atomic_exchange_explicit(&batch->owed, 0, memory_order_relaxed)) {
 		atomic_fetch_add_explicit(&flusher->verdicts_ignored, 1, memory_order_relaxed);
 		return;
@@ -265,7 +261,6 @@ static int submit(struct wr_flusher *flusher, struct wr_batch *batch)
 	}
 	return 0;
 }
-
 
 static uint64_t limit_or(uint64_t a, uint64_t b)
 {

@@ -125,15 +125,16 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	wr_count(&flusher->counters, WR_TAKEN, flusher->cut.records);
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);
 	flusher->next_segment = 0;
-	/* What lies behind an open record is as old and as urgent as ever. */
-	if (!flusher->cut.any_blocked) {
+	/* What lies behind an open record, or had no memory, is as old and as urgent as ever. */
+	if (!flusher->cut.any_blocked && !flusher->cut.starved) {
 		flusher->oldest_ns = 0;
 		flusher->soon_us = UINT64_MAX;
 	} else if (!flusher->oldest_ns) {
 		flusher->oldest_ns = flusher->busy_ns > floor ? flusher->busy_ns : floor;
 	}
 	flusher->busy_ns = t0;
-	flusher->keep_us = WR_DUE_INF;
+	if (!flusher->cut.starved)
+		flusher->keep_us = WR_DUE_INF;
 	if (flusher->cut.any_blocked && policy->timer_mode == WEIR_MODE_ON &&
 	    policy->deadline_ns != WEIR_OFF)
 		flusher->keep_us = t0 / 1000 + policy->deadline_ns / 1000 + 1;
@@ -164,7 +165,9 @@ static void work(struct wr_flusher *flusher)
 		}
 		if (cut_and_decide(flusher))
 			continue;
-		flusher->was_held = 0;
+		flusher->was_held = flusher->cut.starved;
+		if (flusher->cut.starved) /* not all is known: no sleep, but a pause */
+			return;
 		if (wr_sleep_try(flusher))
 			return;
 		wr_sleep_busy(flusher);

@@ -280,6 +280,10 @@ int wr_sleep_try(struct wr_flusher *flusher)
 			cut->kept[cut->set[i] / 64] |= UINT64_C(1) << cut->set[i] % 64;
 	}
 	now = wr_sys.now();
+	if (cut->starved) { /* the decision would be made on a part of what is there */
+		flusher->starved_ns = now + WR_STARVED_NS;
+		return 0;
+	}
 	if (wr_sleep_decide(flusher, now).cause != WEIR_CAUSE_NONE)
 		return 0;
 	if (cut->any_blocked && wait_for_blocked(flusher, now))

@@ -142,13 +142,14 @@ static void run_over(struct run *run, const struct wr_batch *batch, wanted_fn *w
 	}
 }
 
-/* Which record of the batch as formed lies at @header. A piece may have gaps: not by subtraction. */
+/* Which record of the batch as formed lies at @header: a piece may have gaps. */
 static uint64_t index_in_whole(const struct wr_batch *whole, const void *header)
 {
 	uint64_t index = 0;
 
 	for (uint32_t span = 0; span < whole->seen.span_count; span++) {
-		const uint8_t *at = whole->iov[span].iov_base, *end = at + whole->iov[span].iov_len;
+		const uint8_t *at = whole->iov[span].iov_base;
+		const uint8_t *end = at + whole->iov[span].iov_len;
 
 		while (at < end) {
 			struct weir_record record;

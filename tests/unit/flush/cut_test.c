@@ -570,6 +570,17 @@ Test(flush_order, a_mark_that_names_an_empty_past_holds_nothing_up)
 	T_STR(make_and_take(), "b");
 }
 
+/* The ring it names has moved on by more than half of what a count can tell apart. */
+Test(flush_order, a_mark_that_is_older_than_half_of_all_counts_holds_nothing_up)
+{
+	struct wr_mark mark = { .ids = { 2 }, .heads = { wr_head_make(UINT32_C(0x7fffffff), 64) } };
+
+	begin("rr");
+	put(2, 'z');
+	put_marked(1, 'b', mark);
+	T_STR(make_and_take(), "b z");
+}
+
 Test(flush_order, a_mark_that_names_a_ring_nobody_knows_holds_nothing_up)
 {
 	struct wr_mark mark = { .ids = { 4000 }, .heads = { wr_head_make(5, 80) } };
@@ -775,6 +786,20 @@ Test(flush_order, hundreds_of_marks_in_one_cut_are_all_obeyed)
 }
 
 #endif
+
+/* Its side entry stands at the very place that the cut has reached. */
+Test(flush_cut, a_claim_that_came_between_a_cut_and_its_taking_stops_the_next)
+{
+	begin("r");
+	put(1, 'a');
+	T_EQ(make(), 1);
+	claim(1, 'b');
+	put(1, 'c');
+	T_STR(take(), "a");
+	T_EQ(make(), 0);
+	T_EQ(cut.any_blocked, 1);
+	T_EQ(cut.walks, 0);
+}
 
 #ifdef WR_TEST_POINTS
 static void overrun(const char *name)

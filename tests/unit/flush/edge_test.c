@@ -18,7 +18,7 @@ static void take(void *arg, void *memory, size_t bytes)
 	free(memory);
 }
 
-Test(flush_edge, without_memory_for_a_batch_it_is_formed_later_and_nothing_is_lost)
+Test(flush_edge, without_memory_for_the_list_of_a_cut_it_is_taken_later)
 {
 	rig_init();
 	rig.config.allocator = (struct weir_allocator){ give, take, NULL };
@@ -32,10 +32,39 @@ Test(flush_edge, without_memory_for_a_batch_it_is_formed_later_and_nothing_is_lo
 	T_EQ(vs_next_timer(rig.weir->flusher.poll_fd), vs.now_ns + WR_STARVED_NS);
 	rig_pass(WEIR_MILLIS(25));
 	T_EQ(rig.submits, 0);
+	T_EQ(rig_stats().pending, 3); /* booked as taken when it was, and once */
 	memory_is_gone = 0;
 	rig_pass(WEIR_MILLIS(10));
 	T_STR(rig.text, "a a a |");
 	T_EQ(rig.log[0].cause, WEIR_CAUSE_SIZE);
+	T_EQ(rig_stats().pending, 0);
+	T_EQ(rig_counted(WR_TAKEN), 0);
+	rig_audit();
+	rig_close();
+}
+
+Test(flush_edge, without_memory_for_a_batch_it_is_formed_later_and_nothing_is_lost)
+{
+	rig_init();
+	rig.config.allocator = (struct weir_allocator){ give, take, NULL };
+	rig.hold = 1;
+	rig_open(0);
+	rig_push("a");
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn(); /* the list is there, and the one batch is at the sink */
+	T_STR(rig.text, "a |");
+	memory_is_gone = 1;
+	rig_push("b");
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+	T_EQ(rig.submits, 1);
+	T_EQ(vs_next_timer(rig.weir->flusher.poll_fd), vs.now_ns + WR_STARVED_NS);
+	rig_audit();
+	memory_is_gone = 0;
+	rig_pass(WEIR_MILLIS(12));
+	T_STR(rig.text, "a |b |");
+	rig_done(0);
+	rig_done(1);
 	rig_audit();
 	rig_close();
 }
@@ -344,5 +373,123 @@ Test(flush_edge, what_slips_in_while_the_flusher_falls_asleep_is_due_a_deadline_
 	T_STR(rig.text, "a |");
 	T_EQ(wr_due_time(rig.weir->wake.due), woke_us + 1 + 2000000);
 	T_EQ(vs_timer(rig.weir->flusher.timer_fd), (woke_us + 1 + 2000000) * 1000);
+	rig_close();
+}
+
+/* The flusher itself gives claims up, before it turns: it would fall asleep over what lay behind. */
+Test(flush_edge, giving_claims_up_wakes_the_flusher_and_giving_up_nothing_does_not)
+{
+	struct weir_claim claim;
+
+	rig_init();
+	rig_open(0);
+	T_EQ(weir_claim(rig.weir, 1, NULL, &claim), 0);
+	rig_push("a");
+	vs_forget();
+	wr_flusher_abandon(&rig.weir->flusher);
+	T_EQ(vs.event_writes, 1);
+	wr_flusher_abandon(&rig.weir->flusher);
+	T_EQ(vs.event_writes, 1);
+	T_EQ(weir_commit(&claim), -ESHUTDOWN);
+	rig_pass(WEIR_SECONDS(3));
+	T_STR(rig.text, "a |");
+	rig_close();
+}
+
+/* It gives space back and needs no cut: one would cost a membarrier and deal every alarm. */
+Test(flush_edge, a_verdict_alone_is_no_reason_for_a_cut)
+{
+	uint32_t epoch;
+
+	rig_init();
+	rig.hold = 1;
+	rig_open(0);
+	rig_push("a");
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+	epoch = rig.weir->flusher.epoch;
+	rig_done(0);
+	rig_turn();
+	T_EQ(rig_stats().delivered, 1);
+	T_EQ(rig.weir->flusher.epoch, epoch);
+	T_EQ(rig.weir->flusher.asleep, 1);
+	rig_close();
+}
+
+static void nothing_to_do(struct weir_sink *self)
+{
+	(void)self;
+}
+
+Test(flush_edge, a_stale_timer_is_passed_over_although_the_sinks_goes_off_as_well)
+{
+	static struct weir_sink_ops timed;
+	uint32_t epoch;
+
+	rig_init();
+	timed = *rig.sink.ops;
+	timed.timer = nothing_to_do;
+	rig.sink.ops = &timed;
+	rig_open(0);
+	rig_push("a");
+	T_EQ(weir_sink_timer(&rig.sink, vs.now_ns + 10), 0);
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+	T_STR(rig.text, "a |");
+	wr_sys.timer_set(rig.weir->flusher.timer_fd, vs.now_ns + 10);
+	epoch = rig.weir->flusher.epoch;
+	vs_advance(20);
+	rig_turn();
+	T_EQ(rig.weir->flusher.epoch, epoch);
+	T_EQ(wr_due_time(rig.weir->wake.due), WR_DUE_INF);
+	rig_close();
+}
+
+/* Rings are kept in words of 64 bits each. */
+Test(flush_edge, what_is_left_in_the_70th_ring_keeps_its_deadline_over_a_wake_up)
+{
+	rig_init();
+	rig_open(0);
+	for (uint32_t cpu = 0; cpu < 69; cpu++) {
+		rig_on(cpu);
+		rig_push("a");
+	}
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+	rig_on(69);
+	rig_push("z");
+	T_EQ(rig_ring(69)->id, 70);
+	for (int i = 0; i < 3; i++) { /* woken for nothing */
+		wr_flusher_kick(&rig.weir->flusher);
+		rig_turn();
+		T_EQ(rig.weir->flusher.cut.records, 1);
+		T_EQ(rig.submits, 1);
+	}
+	rig_pass(WEIR_SECONDS(3));
+	T_EQ(rig.submits, 2);
+	T_EQ(rig_stats().delivered, 70);
+	T_EQ(rig.log[1].cause, WEIR_CAUSE_DEADLINE);
+	rig_close();
+}
+
+Test(flush_edge, a_barrier_that_waits_for_its_verdict_flushes_nothing_more)
+{
+	rig_init();
+	rig.hold = 1;
+	rig_open(0);
+	rig_push("a");
+	atomic_store(&rig.weir->flusher.control.barrier_asked, 1);
+	wr_flusher_kick(&rig.weir->flusher);
+	rig_turn();
+	T_EQ(rig.submits, 1);
+	rig_push("b");
+	wr_flusher_kick(&rig.weir->flusher);
+	rig_turn();
+	T_EQ(rig.submits, 1);
+	T_EQ(rig.weir->flusher.in_barrier, 1);
+	rig_done(0);
+	rig_pass(WEIR_SECONDS(3));
+	rig_done(1);
+	T_STR(rig.text, "a |b |");
 	rig_close();
 }

@@ -877,3 +877,21 @@ Test(flush_wake, a_max_age_of_less_than_a_timer_takes_is_lengthened_to_that)
 	T_EQ(due_time(), NOW_US + 1 + WR_WAKE_LEAST_US);
 	T_EQ(wake.soon, NOW_US + 1 + WR_WAKE_LEAST_US);
 }
+
+/* A time beyond all times is none, and none is another word. */
+Test(flush_wake, a_max_age_without_end_is_the_latest_time_there_is)
+{
+	begin(100);
+	T_EQ(slow_aged(ring[1], UINT64_MAX), 0);
+	T_EQ(wake.soon, WR_DUE_NEVER - 1);
+}
+
+/* Unconfirmed it would cost a call to clear a timer that nobody has set. */
+Test(flush_wake, a_time_that_needs_no_timer_is_confirmed)
+{
+	begin(100);
+	set_due(WR_DUE_INF, 0);
+	wr_wake_arm(&wake, WR_DUE_NEVER, 0);
+	T_EQ(wake.due & 1u, 1);
+	T_EQ(vs.timer_sets, 0);
+}
