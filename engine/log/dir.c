@@ -67,7 +67,10 @@ int wr_log_dir_open(const char *path, struct weir_why *ret_why)
 	return fd;
 }
 
-/* Makes the entry of a new directory last: by a sync of the one that it lies in. */
+/*
+ * Makes the entry of the directory last: by a sync of the one that it lies in. Also when it was
+ * there already: whoever made it may have died, or failed, before this.
+ */
 static int sync_parent(int dir_fd)
 {
 	int fd = wr_sys.openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -77,7 +80,7 @@ static int sync_parent(int dir_fd)
 		return fd == -EACCES ? 0 : fd;
 	r = wr_sys.fsync(fd);
 	wr_sys.close(fd);
-	return r;
+	return r == -EINVAL ? 0 : r; /* it is of another file system, which knows no such sync */
 }
 
 /* A file without a name tells whether one with a name could be made, and leaves nothing behind. */
@@ -135,7 +138,7 @@ int wr_log_dir_own(const char *path, int durable, int *ret_dir_fd, int *ret_lock
 	if (fd < 0)
 		return wr_log_why(ret_why, fd, "cannot open the log %s: %s", path,
 		                  wr_log_reason(fd));
-	r = !made && durable ? sync_parent(fd) : 0;
+	r = durable ? sync_parent(fd) : 0;
 	if (r)
 		wr_log_why(ret_why, r, "cannot make the directory %s last: %s", path,
 		           wr_log_reason(r));

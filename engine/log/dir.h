@@ -40,7 +40,7 @@ int wr_log_segment_number(const char *name, uint64_t *ret_number);
 /* Opens a directory to read it. A descriptor, or -errno with a sentence. */
 int wr_log_dir_open(const char *path, struct weir_why *ret_why);
 /* Opens one to write it: makes it when it is missing, takes its lock, tries whether a file can be
- * made. 0 or -errno with a sentence. @durable: the new directory itself is made to last. */
+ * made. 0 or -errno with a sentence. @durable: the directory itself is made to last. */
 int wr_log_dir_own(const char *path, int durable, int *ret_dir_fd, int *ret_lock_fd,
                    struct weir_why *ret_why);
 

@@ -61,7 +61,10 @@ void wr_log_encode(struct wr_log_header *header, uint8_t *to)
 {
 	uint8_t *rest = to + AT_REST;
 
-	header->header_bytes = wr_log_header_bytes((enum wr_log_kind)header->kind);
+	uint16_t least = wr_log_header_bytes((enum wr_log_kind)header->kind);
+
+	if (header->header_bytes < least)
+		header->header_bytes = least;
 	memset(to, 0, header->header_bytes);
 	put(to + AT_MAGIC, WR_LOG_MAGIC, 4);
 	to[AT_VERSION] = WR_LOG_VERSION;
@@ -143,9 +146,11 @@ enum wr_log_found wr_log_decode(const uint8_t *at, uint64_t avail, struct wr_log
 	if (header.header_bytes < known || header.header_bytes > WR_LOG_HEADER_MAX ||
 	    header.header_bytes % WR_LOG_ALIGN)
 		return WR_LOG_BAD;
-	/* A longer one that is cut short is more likely a length that was damaged. */
+	/* One that is longer by more than a writer makes it, and cut short, is more likely a length
+	 * that was damaged. */
 	if (avail < header.header_bytes)
-		return avail < known ? WR_LOG_SHORT : WR_LOG_BAD;
+		return avail < known || header.header_bytes == known + WR_LOG_ALIGN ? WR_LOG_SHORT
+		                                                                    : WR_LOG_BAD;
 	if (get(at + AT_HEADER_CRC, 4) != header_crc(at, header.header_bytes))
 		return WR_LOG_BAD;
 	header.body_bytes = get(at + AT_BODY_BYTES, 8);
@@ -158,6 +163,19 @@ enum wr_log_found wr_log_decode(const uint8_t *at, uint64_t avail, struct wr_log
 	decode_rest(at + AT_REST, &header);
 	*ret = header;
 	return WR_LOG_GOOD;
+}
+
+int wr_log_may_be_header(const uint8_t *at, uint64_t segment, uint64_t offset,
+                         struct wr_log_header *ret)
+{
+	int like = (get(at + AT_MAGIC, 4) == WR_LOG_MAGIC) + (get(at + AT_SEGMENT, 8) == segment) +
+	           (get(at + AT_OFFSET, 8) == offset);
+
+	if (like < 2)
+		return 0;
+	ret->header_bytes = (uint16_t)get(at + AT_HEADER_BYTES, 2);
+	ret->body_bytes = get(at + AT_BODY_BYTES, 8) & (UINT64_MAX >> 1);
+	return 1;
 }
 
 size_t wr_log_name_put(uint8_t *to, size_t room, uint16_t id, const char *name)

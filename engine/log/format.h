@@ -72,7 +72,8 @@ enum wr_log_found {
 
 /* Bytes of the header of a block of @kind. */
 uint16_t wr_log_header_bytes(enum wr_log_kind kind);
-/* Writes header_bytes bytes, with the check sum. @header->header_bytes is set here. */
+/* Writes header_bytes bytes, with the check sum. @header->header_bytes is set here, unless it is
+ * larger than need be: then zeros fill it up. */
 void wr_log_encode(struct wr_log_header *header, uint8_t *to);
 /* Reads what lies at @at, of which @avail bytes may be read. *ret is set when it is good. */
 enum wr_log_found wr_log_decode(const uint8_t *at, uint64_t avail, struct wr_log_header *ret);
@@ -82,6 +83,13 @@ static inline uint64_t wr_log_block_bytes(const struct wr_log_header *header)
 {
 	return header->header_bytes + header->body_bytes;
 }
+
+/*
+ * 1: the WR_LOG_COMMON_BYTES at @at are like those of a header of that place: two of magic, segment
+ * and offset are. Its lengths are set in *ret, whatever they are worth.
+ */
+int wr_log_may_be_header(const uint8_t *at, uint64_t segment, uint64_t offset,
+                         struct wr_log_header *ret);
 
 /* One name in the body of a source block: id u16, bytes u16, the name. Bytes used; 0: no room. */
 size_t wr_log_name_put(uint8_t *to, size_t room, uint16_t id, const char *name);

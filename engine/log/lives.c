@@ -192,6 +192,15 @@ int wr_log_lives_look(struct wr_log_lives *lives, struct wr_log_window *window)
 	return (int)(lives->count - from);
 }
 
+uint64_t wr_log_lives_first(const struct wr_log_lives *lives, const struct wr_log_part *part)
+{
+	const struct wr_log_part *end = lives->parts + lives->count, *at = part;
+
+	while (at < end && !at->first && !memcmp(at->engine, part->engine, 16))
+		at++;
+	return at < end && !memcmp(at->engine, part->engine, 16) ? at->first : 0;
+}
+
 void wr_log_lives_fini(struct wr_log_lives *lives)
 {
 	wr_mem_free(&lives->mem, lives->parts, lives->room * sizeof(*lives->parts));

@@ -39,6 +39,11 @@ int wr_log_lives_open(const struct wr_log_lives *lives, uint64_t number);
  * last, then others by the wall time of their first batch. Number of segments added, or -errno.
  */
 int wr_log_lives_look(struct wr_log_lives *lives, struct wr_log_window *window);
+/*
+ * Number of the first segment of the life that begins with @part: each segment says it, so that one
+ * that is whole will do. 0: none is.
+ */
+uint64_t wr_log_lives_first(const struct wr_log_lives *lives, const struct wr_log_part *part);
 void wr_log_lives_fini(struct wr_log_lives *lives);
 
 #endif

@@ -20,7 +20,7 @@ int weir_log_open(const char *dir, struct weir_log_reader **ret, struct weir_why
 		wr_sys.close(dir_fd);
 		return wr_log_why(ret_why, -ENOMEM, "no memory to read the log %s", dir);
 	}
-	reader->fd = reader->window.fd = -1;
+	reader->fd = reader->window.fd = reader->again.fd = -1;
 	reader->lives.dir_fd = dir_fd;
 	r = wr_log_lives_look(&reader->lives, &reader->window);
 	if (r < 0) {
@@ -175,6 +175,7 @@ void weir_log_close(struct weir_log_reader *reader)
 	wr_sys.close(reader->lives.dir_fd);
 	wr_log_lives_fini(&reader->lives);
 	wr_log_names_fini(&reader->names);
+	wr_log_again_fini(&reader->again);
 	wr_log_window_fini(&reader->window);
 	wr_mem_free(NULL, reader, sizeof(*reader));
 }

@@ -8,6 +8,7 @@
 
 #include <weir/log.h>
 
+#include "log/again.h"
 #include "log/lives.h"
 #include "log/names.h"
 #include "log/scan.h"
@@ -21,6 +22,8 @@ struct weir_log_reader {
 	struct wr_log_names names;
 	struct wr_log_seen seen;
 	struct wr_log_scan scan; /* of the segment that is open */
+	int behind_damage;       /* something before scan.at in it could not be read */
+	struct wr_log_again again;
 	int fd;                  /* -1: none is */
 	size_t part;             /* its place in lives, or that of the next to open */
 	uint8_t engine[16];      /* the life it belongs to */

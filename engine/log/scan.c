@@ -122,6 +122,40 @@ static int at_header(struct wr_log_scan *scan, struct wr_log_header *ret)
 	return WR_LOG_STEP_BAD_END;
 }
 
+/*
+ * Bytes of a block of this very segment that begins at scan->at and has no good header: it is not
+ * all there yet, or damaged. 0: what lies there was never one.
+ */
+static int64_t begun_here(struct wr_log_scan *scan)
+{
+	struct wr_log_header other;
+	const uint8_t *bytes;
+	int64_t got = wr_log_window_get(scan->window, scan->at, WR_LOG_HEADER_MAX, &bytes);
+
+	if (got < (int64_t)WR_LOG_COMMON_BYTES)
+		return got < 0 ? got : 0;
+	/* A good one is of another segment: what the old file held. */
+	if (wr_log_decode(bytes, (uint64_t)got, &other) == WR_LOG_GOOD ||
+	    !wr_log_may_be_header(bytes, scan->segment, scan->at, &other))
+		return 0;
+	if (wr_log_block_bytes(&other) > scan->size - scan->at)
+		return WR_LOG_COMMON_BYTES; /* its length is what is wrong */
+	return (int64_t)wr_log_block_bytes(&other);
+}
+
+/* The step at what is no good block, nor is any behind it, with an old file below. */
+static int at_old(struct wr_log_scan *scan)
+{
+	int64_t begun = begun_here(scan);
+
+	if (begun < 0)
+		return (int)begun;
+	if (!begun)
+		return WR_LOG_STEP_OLD;
+	scan->left = (uint64_t)begun;
+	return WR_LOG_STEP_TORN;
+}
+
 /* The same of what is in the file by now: the window may hold what an old one held. */
 static int at_header_now(struct wr_log_scan *scan, struct wr_log_header *ret)
 {
@@ -143,7 +177,7 @@ int wr_log_scan_look(struct wr_log_scan *scan, struct wr_log_header *ret, uint64
 	if (step != WR_LOG_STEP_BAD_END)
 		return step;
 	if (may_be_old(scan) && scan->quiet_at == scan->at)
-		return WR_LOG_STEP_OLD;
+		return at_old(scan);
 	r = resync(scan, scan->at, ret_to, &zero);
 	if (r < 0)
 		return r;
@@ -153,7 +187,7 @@ int wr_log_scan_look(struct wr_log_scan *scan, struct wr_log_header *ret, uint64
 		return step == WR_LOG_STEP_BAD_END ? WR_LOG_STEP_DAMAGE : step;
 	if (may_be_old(scan)) {
 		scan->quiet_at = scan->at;
-		return WR_LOG_STEP_OLD;
+		return at_old(scan);
 	}
 	return zero ? WR_LOG_STEP_TORN : WR_LOG_STEP_BAD_END;
 }

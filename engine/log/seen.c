@@ -152,6 +152,21 @@ void wr_log_seen_add(struct wr_log_seen *seen, uint64_t seq, uint64_t first_reco
 	seen->pieces[place].first_record = first_record;
 }
 
+void wr_log_seen_expect(struct wr_log_seen *seen, uint64_t seq)
+{
+	struct wr_log_range *range = &seen->batches;
+	uint32_t i = range->count;
+
+	if (seq <= range->max)
+		return;
+	if (!i || range->holes[i - 1].last != range->max) {
+		i = make_place(range, i) + 1;
+		range->holes[i - 1].first = range->max + 1;
+	}
+	range->holes[i - 1].last = seq;
+	range->max = seq;
+}
+
 void wr_log_seen_gaps(const struct wr_log_seen *seen, uint64_t *gaps, uint64_t *missing)
 {
 	*gaps += seen->batches.settled_gaps + seen->batches.count;

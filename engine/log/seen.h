@@ -38,6 +38,8 @@ void wr_log_seen_forgive(struct wr_log_seen *seen, uint64_t floor);
 /* 1: it was met before. */
 int wr_log_seen_has(const struct wr_log_seen *seen, uint64_t seq, uint64_t first_record);
 void wr_log_seen_add(struct wr_log_seen *seen, uint64_t seq, uint64_t first_record);
+/* It was written, and is not to be read: missing, unless it comes again. */
+void wr_log_seen_expect(struct wr_log_seen *seen, uint64_t seq);
 /* Adds the holes that are open, and those forgotten. */
 void wr_log_seen_gaps(const struct wr_log_seen *seen, uint64_t *gaps, uint64_t *missing);
 

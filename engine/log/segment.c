@@ -106,6 +106,8 @@ int wr_log_segment_append(struct wr_log_segment *segment, struct wr_log_header *
 		header->body_bytes += iov[i].iov_len;
 		header->body_crc = wr_crc32c(header->body_crc, iov[i].iov_base, iov[i].iov_len);
 	}
+	header->header_bytes = wr_log_header_bytes((enum wr_log_kind)header->kind);
+	header->header_bytes += (uint16_t)wr_log_segment_pad(segment, wr_log_block_bytes(header));
 	wr_log_encode(header, head);
 	r = write_all(segment->fd, head, header->header_bytes, iov, count);
 	if (r) {

@@ -50,6 +50,15 @@ static inline int wr_log_may_be_over(uint64_t bytes)
 {
 	return bytes && bytes % WR_LOG_ALIGN == 0 && bytes / WR_LOG_ALIGN <= UINT32_MAX;
 }
+/*
+ * Bytes that a block of @bytes takes more than that. One that would end exactly where the old file
+ * does gets a longer header: a segment that was ended or closed never has the length of the old
+ * one, which would tell a reader that the end may be anything.
+ */
+static inline uint64_t wr_log_segment_pad(const struct wr_log_segment *segment, uint64_t bytes)
+{
+	return segment->over && segment->bytes + bytes == segment->over ? WR_LOG_ALIGN : 0;
+}
 /* Takes away what is left of the old file. 0 or -errno. */
 int wr_log_segment_trim(struct wr_log_segment *segment);
 

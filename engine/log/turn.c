@@ -89,6 +89,13 @@ int wr_log_turn_end(struct wr_log_writer *writer)
 	return 0;
 }
 
+/* What it holds is acknowledged, perhaps, and not durable yet: nobody comes back to sync it. */
+void wr_log_turn_spoiled(struct wr_log_writer *writer)
+{
+	writer->after_trouble = 1;
+	(void)wr_log_turn_end(writer); /* if that fails it is poisoned, and being rescued */
+}
+
 static int sync_segment(struct wr_log_writer *writer, struct wr_log_segment *segment)
 {
 	int r;

@@ -30,6 +30,7 @@ void wr_log_damage(struct weir_log_reader *reader, uint64_t offset, const char *
 	uint64_t n = reader->counts.damaged++;
 	va_list args;
 
+	reader->behind_damage = 1;
 	va_start(args, format);
 	sentence(reader, n < WR_LOG_DAMAGE_KEPT ? &reader->damage[n] : &ignored, offset, format,
 	         args);
@@ -50,6 +51,7 @@ static void close_part(struct weir_log_reader *reader)
 {
 	if (reader->fd >= 0)
 		wr_sys.close(reader->fd);
+	wr_log_again_end(&reader->again);
 	reader->fd = -1;
 	reader->part++;
 }
@@ -117,6 +119,7 @@ static int open_part(struct weir_log_reader *reader)
 		return 0;
 	}
 	reader->fd = fd;
+	reader->behind_damage = 0;
 	wr_log_scan_begin(&reader->scan, &reader->window, fd, part->number);
 	if (!part->headless) {
 		memcpy(reader->scan.engine, part->engine, 16);
@@ -194,7 +197,8 @@ static void expect_from(struct weir_log_reader *reader, uint64_t seq)
 	while (first > reader->lives.parts && !memcmp(first[-1].engine, first->engine, 16))
 		first--;
 	/* Missing in peace only when the life's first segment is, and nothing older is there. */
-	if (seq > 1 && first->first != first->number && is_front(reader, first))
+	if (seq > 1 && first->number != 1 &&
+	    wr_log_lives_first(&reader->lives, first) != first->number && is_front(reader, first))
 		wr_log_seen_begin(&reader->seen, seq - 1);
 }
 
@@ -227,6 +231,14 @@ static int take_batch(struct weir_log_reader *reader, const struct wr_log_header
 		reader->counts.duplicates++;
 		return 0;
 	}
+	/* What was lost before it comes again, and this one after that. */
+	r = !reader->behind_damage ? 0
+	                           : wr_log_again_has(&reader->again, &reader->lives, reader->part,
+	                                              seq, first_record);
+	if (r) {
+		reader->counts.duplicates += r > 0;
+		return r < 0 ? r : 0;
+	}
 	r = early ? 1 : wr_log_scan_body(&reader->scan, header);
 	if (r < 0 || r == WR_LOG_BODY_OPEN)
 		return r;
@@ -236,6 +248,7 @@ static int take_batch(struct weir_log_reader *reader, const struct wr_log_header
 		wr_log_damage(reader, reader->scan.at,
 		              "batch %" PRIu64 " does not match its sum, %" PRIu64 " records lost",
 		              seq, header->batch.records);
+		wr_log_seen_expect(&reader->seen, seq);
 		return 0;
 	}
 	if (reader->expired_under_way && seq)

@@ -107,6 +107,7 @@ static int make_room(struct wr_log_writer *writer, const struct weir_log_batch *
 {
 	int r;
 
+	bytes += wr_log_segment_pad(&writer->now, bytes);
 	if (writer->now.fd >= 0 && writer->now.batches &&
 	    (memcmp(writer->engine, batch->engine, 16) != 0 ||
 	     writer->now.bytes + bytes > writer->options.segment_bytes)) {
@@ -144,8 +145,10 @@ static int append(struct wr_log_writer *writer, const struct weir_log_batch *bat
 	}
 	if (r) {
 		/* An empty one is not worth its directory entry, least of all on a full disk. */
-		if (writer->now.spoiled || !writer->now.batches)
+		if (!writer->now.batches)
 			wr_log_turn_leave(writer);
+		else if (writer->now.spoiled)
+			wr_log_turn_spoiled(writer);
 		return r;
 	}
 	return writer->options.sync == WR_LOG_SYNC_BATCH ? wr_log_turn_sync_batch(writer, from) : 0;
@@ -209,10 +212,12 @@ void wr_log_writer_counts(const struct wr_log_writer *writer, struct wr_log_writ
 
 int wr_log_writer_close(struct wr_log_writer *writer)
 {
+	uint64_t unsynced;
 	int r;
 
 	if (!writer)
 		return 0;
+	unsynced = writer->counts.unsynced;
 	if (writer->now.fd >= 0) /* a rest of the old file that stays is no loss */
 		(void)wr_log_segment_trim(&writer->now);
 	r = writer->options.sync == WR_LOG_SYNC_NONE ? wr_log_turn_rescue(writer)
@@ -223,6 +228,8 @@ int wr_log_writer_close(struct wr_log_writer *writer)
 		r = r ? r : closed;
 	}
 	(void)wr_log_segment_close(&writer->poisoned);
+	if (!r && writer->counts.unsynced != unsynced) /* nobody can ask for the counts any more */
+		r = -EIO;
 	release(writer);
 	return r;
 }

@@ -75,7 +75,10 @@ int wr_log_writer_write(struct wr_log_writer *writer, const struct weir_log_batc
 /* What is due by now: the sync of an interval, retention. 0 or -errno (what was due stays so). */
 int wr_log_writer_tick(struct wr_log_writer *writer);
 
-/* Makes all that was written durable, whatever `sync` says. 0 or -errno. */
+/*
+ * Makes all that was written durable at once. 0 or -errno. With sync=none only the data of the
+ * current segment: neither closed segments nor names in the directory were ever synced.
+ */
 int wr_log_writer_sync(struct wr_log_writer *writer);
 
 void wr_log_writer_counts(const struct wr_log_writer *writer, struct wr_log_writer_counts *ret);

@@ -40,8 +40,10 @@ struct wr_log_writer {
 int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns);
 /* Ends the current segment in peace. 0 or -errno. */
 int wr_log_turn_end(struct wr_log_writer *writer);
-/* Leaves it as it is, after a failure. */
+/* Leaves it as it is, after a failure: nothing in it waits for a sync. */
 void wr_log_turn_leave(struct wr_log_writer *writer);
+/* Ends one whose end is not where the next block would go. */
+void wr_log_turn_spoiled(struct wr_log_writer *writer);
 /* Makes durable what is written; a failure poisons the segment and rescues what it held. */
 int wr_log_turn_sync(struct wr_log_writer *writer);
 /* The same for one batch that was not acknowledged yet and begins at @from: it is cut off. */

@@ -16,6 +16,7 @@ struct t_fault t_faults[T_CALLS];
 _Atomic uint64_t t_called[T_CALLS];
 size_t t_most;
 int t_interrupts, t_holes;
+uint64_t t_zero_at;
 void (*t_on_seek)(void);
 uint64_t t_seeks_before;
 uint64_t t_now, t_wall;
@@ -80,6 +81,8 @@ static int sys_openat(int dir_fd, const char *path, int flags, mode_t mode)
 	}
 	if (r)
 		return r;
+	if (t_zero_at && !--t_zero_at)
+		(void)close(0);
 	fd = openat(dir_fd, path, flags, mode);
 	return fd < 0 ? -errno : fd;
 }

@@ -37,6 +37,8 @@ extern _Atomic uint64_t t_called[T_CALLS];
 extern size_t t_most;
 /* Every second T_WRITEV, T_PREAD, T_FDATASYNC and T_FTRUNCATE answers -EINTR first. */
 extern int t_interrupts;
+/* Descriptor 0 is closed right before the opening that has so many before it, and so it gets it. */
+extern uint64_t t_zero_at;
 /* 1: the file system knows where its holes are; 0: it says that there are none. */
 extern int t_holes;
 /* Called once, in the midst of the call of seek_data that has so many before it. */

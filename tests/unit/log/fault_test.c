@@ -209,7 +209,8 @@ Test(log_fault, sync_batch_syncs_before_it_acknowledges)
 	t_remove(&dir);
 }
 
-Test(log_fault, a_new_directory_is_made_to_last)
+/* One that was there already may have been made by somebody who died before he synced it. */
+Test(log_fault, the_directory_is_made_to_last_whoever_made_it)
 {
 	struct t_dir dir = t_dir();
 	struct wr_log_options options = { .sync = WR_LOG_SYNC_BATCH };
@@ -217,7 +218,7 @@ Test(log_fault, a_new_directory_is_made_to_last)
 	t_close(t_open(dir.path, options));
 	T_EQ(t_called[T_FSYNC], 1); /* of its parent */
 	t_close(t_open(dir.path, options));
-	T_EQ(t_called[T_FSYNC], 1);
+	T_EQ(t_called[T_FSYNC], 2);
 	t_remove(&dir);
 }
 
@@ -927,5 +928,171 @@ Test(log_fault, a_failed_write_behind_the_old_file_is_cut_off_too)
 	t_close(writer);
 	t_read(dir.path, &counts);
 	T_EQ(counts.damaged + counts.gaps + counts.torn_bytes, 0);
+	t_remove(&dir);
+}
+
+/*
+ * 1: the log's opening that has @at - 1 before it got descriptor 0; 0: there were not so many.
+ * @trouble: 1: a sync fails midway, and the segment that it failed for is damaged later; 2: an old
+ * file cannot be renamed to what it is to be.
+ */
+static int use_with_zero_at(uint64_t at, uint64_t max_bytes, int trouble)
+{
+	struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL, .segment_bytes = 4096 };
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer;
+	int used;
+
+	options.max_bytes = max_bytes;
+	t_zero_at = at;
+	writer = t_open(dir.path, options);
+	for (uint64_t seq = 1; seq <= 100; seq++) {
+		T_EQ(put(writer, seq), 0);
+		if (trouble == 2 && seq == 40)
+			t_faults[T_RENAME] = (struct t_fault){ .error = -EIO, .after = 1, .times = 1 };
+		if (trouble == 1 && seq == 40) {
+			t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+			T_EQ(wr_log_writer_sync(writer), 0);
+		}
+	}
+	t_close(writer);
+	t_faults[T_RENAME].error = 0;
+	if (trouble == 1)
+		t_flip(t_segment(dir.path, 2), WR_LOG_SEGMENT_BYTES + WR_LOG_BATCH_BYTES + 8, 0);
+	t_read(dir.path, &counts);
+	T_EQ(counts.gaps + counts.torn_bytes, 0);
+	T_TRUE(counts.damaged == 0 || trouble == 1);
+	T_TRUE(counts.records == 100 || max_bytes);
+	used = !t_zero_at;
+	t_zero_at = 0;
+	if (used) { /* it was closed again */
+		T_EQ(fcntl(0, F_GETFD), -1);
+		T_EQ(open("/dev/null", O_RDONLY), 0);
+	}
+	t_remove(&dir);
+	return used;
+}
+
+/* A program without standard input: any of a log's descriptors may be number 0. */
+Test(log_fault, a_log_is_written_and_read_whichever_of_its_descriptors_is_0)
+{
+	uint64_t at;
+
+	if (fcntl(0, F_GETFD) < 0)
+		T_EQ(open("/dev/null", O_RDONLY), 0);
+	for (at = 1; use_with_zero_at(at, 0, 0); at++)
+		;
+	T_TRUE(at > 10);
+	for (at = 1; use_with_zero_at(at, 12288, 0); at++)
+		;
+	T_TRUE(at > 10);
+	for (at = 1; use_with_zero_at(at, 0, 1); at++)
+		;
+	T_TRUE(at > 10);
+	for (at = 1; use_with_zero_at(at, 12288, 2); at++)
+		;
+	T_TRUE(at > 10);
+}
+
+/* A segment that a second rescue begins still says that the one before may end in a torn block. */
+Test(log_fault, after_a_rescue_that_failed_the_next_segment_tells_of_the_trouble)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+	struct wr_log_header header;
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 2 };
+	T_EQ(wr_log_writer_tick(writer), -EIO);
+	T_EQ(wr_log_writer_tick(writer), 0);
+	t_close(writer);
+	t_block(t_segment(dir.path, t_exists(t_segment(dir.path, 3)) ? 3 : 2), 0, &header);
+	T_TRUE(header.start.flags & WR_LOG_AFTER_TROUBLE);
+	t_remove(&dir);
+}
+
+/* What is read back after a failed sync may be anything: it is not given a good sum again. */
+Test(log_fault, a_batch_that_reads_back_damaged_is_not_rescued)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+	struct wr_log_header header;
+	uint64_t at = t_block(t_segment(dir.path, 1), 2, &header);
+
+	T_EQ(header.batch.seq, 2);
+	t_flip(t_segment(dir.path, 1), at + header.header_bytes + 8, 0);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(put(writer, 4), 0);
+	wr_log_writer_counts(writer, &own);
+	T_EQ(own.rescued, 1);
+	T_EQ(own.unsynced, 1);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 3 4");
+	T_EQ(counts.damaged, 1); /* in the poisoned segment, where it is damaged */
+	T_EQ(counts.gaps, 1);
+	t_remove(&dir);
+}
+
+/* Behind damage a batch is put off only if that very batch comes again. */
+Test(log_fault, a_batch_that_was_not_written_again_is_read_where_it_lies)
+{
+	struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL, .interval_ns = 1000 };
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, options);
+	struct wr_log_header header;
+	uint64_t at;
+
+	t_now = 5000;
+	T_EQ(put(writer, 1), 0);
+	T_EQ(put(writer, 2), 0);
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_EQ(put(writer, 3), 0);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_now += 1000;
+	T_EQ(put(writer, 4), 0);
+	t_close(writer);
+	at = t_block(t_segment(dir.path, 1), 1, &header);
+	T_EQ(header.batch.seq, 1);
+	t_flip(t_segment(dir.path, 1), at + header.header_bytes + 8, 0);
+	T_STR(t_read(dir.path, &counts), "2 3 4");
+	T_EQ(counts.damaged, 1);
+	T_EQ(counts.duplicates, 1);
+	t_remove(&dir);
+}
+
+/* What is damaged where it was first comes again, and what lay behind it comes behind it. */
+Test(log_fault, behind_damage_batches_that_were_written_again_keep_their_order)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = half_synced(dir.path);
+	struct wr_log_header header;
+	uint64_t at;
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(put(writer, 4), 0);
+	t_close(writer);
+	at = t_block(t_segment(dir.path, 1), 2, &header);
+	T_EQ(header.batch.seq, 2);
+	t_flip(t_segment(dir.path, 1), at + header.header_bytes + 8, 0);
+	T_STR(t_read(dir.path, &counts), "1 2 3 4");
+	T_EQ(counts.gaps, 0);
+	t_remove(&dir);
+}
+
+/* It was left without a sync, and what it held was lost by a power cut long after the interval. */
+Test(log_fault, a_segment_that_is_given_up_after_a_failed_write_is_synced_first)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer =
+	    t_open(dir.path, (struct wr_log_options){ .sync = WR_LOG_SYNC_INTERVAL });
+
+	T_EQ(put(writer, 1), 0);
+	T_EQ(t_called[T_FDATASYNC], 0);
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .times = 1, .partly = 30 };
+	t_faults[T_FTRUNCATE] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(put(writer, 2), -ENOSPC);
+	T_EQ(t_called[T_FDATASYNC], 1);
+	T_EQ(put(writer, 2), 0);
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2");
 	t_remove(&dir);
 }

@@ -165,3 +165,19 @@ Test(seen, numbers_at_the_end_of_64_bits_hold)
 	T_EQ(wr_log_seen_has(&seen, UINT64_MAX, 0), 1);
 	T_EQ(wr_log_seen_has(&seen, 0, 0), 0);
 }
+
+Test(seen, what_is_expected_is_missing_until_it_comes)
+{
+	wr_log_seen_begin(&seen, 0);
+	wr_log_seen_add(&seen, 1, 0);
+	wr_log_seen_expect(&seen, 2);
+	wr_log_seen_expect(&seen, 4);
+	T_EQ(gaps(), 1);
+	T_EQ(missing(), 3);
+	T_EQ(wr_log_seen_has(&seen, 2, 0), 0);
+	wr_log_seen_expect(&seen, 1);
+	T_EQ(missing(), 3);
+	for (uint64_t seq = 2; seq <= 4; seq++)
+		wr_log_seen_add(&seen, seq, 0);
+	T_EQ(gaps(), 0);
+}
