@@ -115,7 +115,7 @@ void wr_sources_fini(struct wr_sources *sources)
 
 static int look_up(struct wr_sources *sources, const char *name_, unsigned long hash)
 {
-	struct cds_lfht_iter iter;
+	struct cds_lfht_iter iter = { NULL, NULL }; /* for MemorySanitizer: liburcu fills it in */
 	struct cds_lfht_node *node;
 	int id = 0;
 

@@ -7,6 +7,7 @@
 #define WR_RING_SECTION_H
 
 #include "ring/ring.h"
+#include "ring/torture.h"
 
 #if defined(__x86_64__)
 #define WR_HAS_SECTION 1

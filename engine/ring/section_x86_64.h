@@ -23,10 +23,8 @@
 
 #include <stdint.h>
 
+#include "ring/copy_x86_64.h"
 #include "ring/ring.h"
-
-/* 1: the processor moves 32 bytes at a time. Set once, by wr_rseq_detect(). */
-extern int wr_section_wide __attribute__((visibility("hidden")));
 
 /* struct rseq of the kernel's interface: cpu_id_start 0, cpu_id 4, rseq_cs 8. */
 #define WR_RSEQ_DESCRIPTOR(start, commit, abort) \
@@ -41,169 +39,52 @@ extern int wr_section_wide __attribute__((visibility("hidden")));
 	".pushsection .text.unlikely, \"ax\"\n\t" \
 	".byte 0x0f, 0xb9, 0x3d\n\t" \
 	".long 0x53053053\n" label ":\n\t" \
+	WR_POINT_ABORTED \
 	"movl $1, %%eax\n\t" \
 	"jmp 99f\n\t" \
 	".popsection\n\t"
 
 /* The ring and the alarm. In: eax = cpu. Out: [ring] [head] [alarm]; eax is the exit from here. */
 #define WR_SECTION_CHECKS(abort) \
-	"cmpl %%fs:4(%[rseq]), %%eax\n\t" \
-	"jne " abort "f\n\t" \
+	WR_POINT(42) \
+	WR_SOUND(2, "cmpl %%fs:4(%[rseq]), %%eax\n\t" \
+		"jne " abort "f\n\t") \
+	WR_POINT(43) \
 	"movq (%[table], %%rax, 8), %[ring]\n\t" \
+	WR_POINT(44) \
 	"movl $2, %%eax\n\t" \
 	"testq %[ring], %[ring]\n\t" \
 	"jz 99f\n\t" \
-	"movq 128(%[ring]), %[head]\n\t" \
+	WR_SOUND(3, "movq 128(%[ring]), %[head]\n\t") \
+	WR_MUTANT(3, "movq %%rdi, %[head]\n\t") \
+	WR_POINT(45) \
 	"movq (%[ring]), %[alarm]\n\t" \
+	WR_POINT(46) \
 	"movl $3, %%eax\n\t" \
 	"movq %[head], %%r8\n\t" \
 	"shrq $32, %%r8\n\t" \
 	"incl %%r8d\n\t" \
 	"subl %k[alarm], %%r8d\n\t" \
-	"jns 99f\n\t"
+	WR_SOUND(6, "jns 99f\n\t") \
+	WR_POINT(47)
 
-/* The commit: {count + 1, end}, one store. */
-#define WR_SECTION_COMMIT \
+/* The new head: {count + 1, end}. */
+#define WR_SECTION_NEW_HEAD \
 	"movq %[head], %%r8\n\t" \
 	"shrq $32, %%r8\n\t" \
 	"incl %%r8d\n\t" \
 	"shlq $32, %%r8\n\t" \
-	"orq %[end], %%r8\n\t" \
-	"xorl %%eax, %%eax\n\t" \
-	"movq %%r8, 128(%[ring])\n" \
-	"2:\n\t"
+	"orq %[end], %%r8\n\t"
 
-/* Copies size bytes from rsi to rdi; r8 and xmm0-7 are clobbered, rcx = size is kept. */
-#define WR_SECTION_COPY \
-	"cmpq $16, %%rcx\n\t" \
-	"jb 31f\n\t" \
-	"cmpq $32, %%rcx\n\t" \
-	"ja 33f\n\t" \
-	"movups (%%rsi), %%xmm0\n\t" \
-	"movups -16(%%rsi, %%rcx), %%xmm1\n\t" \
-	"movups %%xmm0, (%%rdi)\n\t" \
-	"movups %%xmm1, -16(%%rdi, %%rcx)\n\t" \
-	"jmp 39f\n\t" \
-	"31:\n\t" /* below 16 */ \
-	"testb $8, %%cl\n\t" \
-	"jz 32f\n\t" \
-	"movq (%%rsi), %%r8\n\t" \
-	"movq %%r8, (%%rdi)\n\t" \
-	"movq -8(%%rsi, %%rcx), %%r8\n\t" \
-	"movq %%r8, -8(%%rdi, %%rcx)\n\t" \
-	"jmp 39f\n\t" \
-	"32:\n\t" \
-	"testb $4, %%cl\n\t" \
-	"jz 34f\n\t" \
-	"movl (%%rsi), %%r8d\n\t" \
-	"movl %%r8d, (%%rdi)\n\t" \
-	"movl -4(%%rsi, %%rcx), %%r8d\n\t" \
-	"movl %%r8d, -4(%%rdi, %%rcx)\n\t" \
-	"jmp 39f\n\t" \
-	"34:\n\t" /* 0..3 */ \
-	"testb %%cl, %%cl\n\t" \
-	"jz 39f\n\t" \
-	"movzbl (%%rsi), %%r8d\n\t" \
-	"movb %%r8b, (%%rdi)\n\t" \
-	"testb $2, %%cl\n\t" \
-	"jz 39f\n\t" \
-	"movzwl -2(%%rsi, %%rcx), %%r8d\n\t" \
-	"movw %%r8w, -2(%%rdi, %%rcx)\n\t" \
-	"jmp 39f\n\t" \
-	"33:\n\t" /* above 32 */ \
-	"cmpl $0, %[wide]\n\t" \
-	"je 35f\n\t" \
-	"cmpq $64, %%rcx\n\t" /* by 32 bytes, from both ends */ \
-	"ja 40f\n\t" \
-	"vmovdqu (%%rsi), %%ymm0\n\t" \
-	"vmovdqu -32(%%rsi, %%rcx), %%ymm1\n\t" \
-	"vmovdqu %%ymm0, (%%rdi)\n\t" \
-	"vmovdqu %%ymm1, -32(%%rdi, %%rcx)\n\t" \
-	"vzeroupper\n\t" \
-	"jmp 39f\n\t" \
-	"40:\n\t" \
-	"cmpq $1024, %%rcx\n\t" \
-	"ja 36f\n\t" \
-	"cmpq $128, %%rcx\n\t" \
-	"ja 37f\n\t" \
-	"vmovdqu (%%rsi), %%ymm0\n\t" \
-	"vmovdqu 32(%%rsi), %%ymm1\n\t" \
-	"vmovdqu -64(%%rsi, %%rcx), %%ymm2\n\t" \
-	"vmovdqu -32(%%rsi, %%rcx), %%ymm3\n\t" \
-	"vmovdqu %%ymm0, (%%rdi)\n\t" \
-	"vmovdqu %%ymm1, 32(%%rdi)\n\t" \
-	"vmovdqu %%ymm2, -64(%%rdi, %%rcx)\n\t" \
-	"vmovdqu %%ymm3, -32(%%rdi, %%rcx)\n\t" \
-	"vzeroupper\n\t" \
-	"jmp 39f\n\t" \
-	"37:\n\t" /* the last 128 bytes are kept, then blocks of 128 from the front */ \
-	"vmovdqu -128(%%rsi, %%rcx), %%ymm4\n\t" \
-	"vmovdqu -96(%%rsi, %%rcx), %%ymm5\n\t" \
-	"vmovdqu -64(%%rsi, %%rcx), %%ymm6\n\t" \
-	"vmovdqu -32(%%rsi, %%rcx), %%ymm7\n\t" \
-	"leaq -128(%%rdi, %%rcx), %%r8\n\t" \
-	"38:\n\t" \
-	"vmovdqu (%%rsi), %%ymm0\n\t" \
-	"vmovdqu 32(%%rsi), %%ymm1\n\t" \
-	"vmovdqu 64(%%rsi), %%ymm2\n\t" \
-	"vmovdqu 96(%%rsi), %%ymm3\n\t" \
-	"vmovdqu %%ymm0, (%%rdi)\n\t" \
-	"vmovdqu %%ymm1, 32(%%rdi)\n\t" \
-	"vmovdqu %%ymm2, 64(%%rdi)\n\t" \
-	"vmovdqu %%ymm3, 96(%%rdi)\n\t" \
-	"addq $128, %%rsi\n\t" \
-	"addq $128, %%rdi\n\t" \
-	"cmpq %%r8, %%rdi\n\t" \
-	"jb 38b\n\t" \
-	"vmovdqu %%ymm4, (%%r8)\n\t" \
-	"vmovdqu %%ymm5, 32(%%r8)\n\t" \
-	"vmovdqu %%ymm6, 64(%%r8)\n\t" \
-	"vmovdqu %%ymm7, 96(%%r8)\n\t" \
-	"vzeroupper\n\t" \
-	"jmp 39f\n\t" \
-	"35:\n\t" /* by 16 bytes: from both ends, or blocks of 64, the last one overlapping */ \
-	"cmpq $1024, %%rcx\n\t" \
-	"ja 36f\n\t" \
-	"cmpq $64, %%rcx\n\t" \
-	"ja 41f\n\t" \
-	"movups (%%rsi), %%xmm0\n\t" \
-	"movups 16(%%rsi), %%xmm1\n\t" \
-	"movups -32(%%rsi, %%rcx), %%xmm2\n\t" \
-	"movups -16(%%rsi, %%rcx), %%xmm3\n\t" \
-	"movups %%xmm0, (%%rdi)\n\t" \
-	"movups %%xmm1, 16(%%rdi)\n\t" \
-	"movups %%xmm2, -32(%%rdi, %%rcx)\n\t" \
-	"movups %%xmm3, -16(%%rdi, %%rcx)\n\t" \
-	"jmp 39f\n\t" \
-	"41:\n\t" \
-	"leaq -64(%%rcx), %%r8\n\t" \
-	"42:\n\t" \
-	"movups (%%rsi), %%xmm0\n\t" \
-	"movups 16(%%rsi), %%xmm1\n\t" \
-	"movups 32(%%rsi), %%xmm2\n\t" \
-	"movups 48(%%rsi), %%xmm3\n\t" \
-	"movups %%xmm0, (%%rdi)\n\t" \
-	"movups %%xmm1, 16(%%rdi)\n\t" \
-	"movups %%xmm2, 32(%%rdi)\n\t" \
-	"movups %%xmm3, 48(%%rdi)\n\t" \
-	"addq $64, %%rsi\n\t" \
-	"addq $64, %%rdi\n\t" \
-	"subq $64, %%r8\n\t" \
-	"ja 42b\n\t" \
-	"movups (%%rsi, %%r8), %%xmm0\n\t" \
-	"movups 16(%%rsi, %%r8), %%xmm1\n\t" \
-	"movups 32(%%rsi, %%r8), %%xmm2\n\t" \
-	"movups 48(%%rsi, %%r8), %%xmm3\n\t" \
-	"movups %%xmm0, (%%rdi, %%r8)\n\t" \
-	"movups %%xmm1, 16(%%rdi, %%r8)\n\t" \
-	"movups %%xmm2, 32(%%rdi, %%r8)\n\t" \
-	"movups %%xmm3, 48(%%rdi, %%r8)\n\t" \
-	"jmp 39f\n\t" \
-	"36:\n\t" \
-	"movq %%rcx, %%r8\n\t" \
-	"rep movsb\n\t" \
-	"movq %%r8, %%rcx\n\t" \
-	"39:\n\t"
+/* The commit: one store. */
+#define WR_SECTION_COMMIT \
+	WR_SECTION_NEW_HEAD \
+	"xorl %%eax, %%eax\n\t" \
+	WR_MUTANT(8, "2:\n\t") \
+	WR_POINT(62) \
+	WR_SOUND(4, "movq %%r8, 128(%[ring])\n\t") \
+	WR_SOUND(8, "2:\n\t") \
+	WR_POINT(63)
 
 /*
  * One plain record: @header, whose low half is the size, and that many bytes of @data. @rseq is
@@ -229,55 +110,82 @@ wr_section_push(struct wr_ring *_Atomic const *table, long rseq, const _Atomic u
 	__asm__ __volatile__(
 		WR_RSEQ_DESCRIPTOR("1f", "2f", "4f")
 		"movl %%fs:0(%[head]), %%eax\n\t"
+		WR_MUTANT(3, "movq (%[ring], %%rax, 8), %%r11\n\t"
+			"testq %%r11, %%r11\n\t"
+			"jz 63f\n\t"
+			"movq 128(%%r11), %%r11\n"
+			"63:\n\t")
+		WR_POINT(1)
 		"leaq 77b(%%rip), %%r8\n\t"
-		"movq %%r8, %%fs:8(%[head])\n"
+		WR_SOUND(1, "movq %%r8, %%fs:8(%[head])\n\t")
+		WR_MUTANT(9, "movl $9, %%fs:20(%[head])\n\t")
 		"1:\n\t"
-		"cmpl %%fs:4(%[head]), %%eax\n\t"
-		"jne 4f\n\t"
+		WR_POINT(2)
+		WR_SOUND(2, "cmpl %%fs:4(%[head]), %%eax\n\t"
+			WR_POINT(3)
+			"jne 4f\n\t")
+		WR_POINT(4)
 		"movq (%[ring], %%rax, 8), %[ring]\n\t"
+		WR_POINT(5)
 		"movl $2, %%eax\n\t"
 		"testq %[ring], %[ring]\n\t"
 		"jz 99f\n\t"
-		"movq 128(%[ring]), %[head]\n\t"
+		WR_POINT(6)
+		WR_SOUND(3, "movq 128(%[ring]), %[head]\n\t")
+		WR_MUTANT(3, "movq %%r11, %[head]\n\t")
+		WR_POINT(7)
 		"movq (%[ring]), %%rdi\n\t"
+		WR_POINT(8)
 		"movl $3, %%eax\n\t"
 		"movq %[head], %%r8\n\t"
 		"shrq $32, %%r8\n\t"
 		"incl %%r8d\n\t" /* count + 1, until the copy */
 		"movl %%r8d, %%r11d\n\t"
 		"subl %%edi, %%r11d\n\t"
-		"jns 99f\n\t"
+		WR_POINT(9)
+		WR_SOUND(6, "jns 99f\n\t")
+		WR_POINT(10)
 		"movl $4, %%eax\n\t"
 		"leal 15(%%rcx), %%r11d\n\t"
 		"andl $-8, %%r11d\n\t"
 		"addl %k[head], %%r11d\n\t" /* the end */
 		"movl 8(%[ring]), %%edi\n\t"
+		WR_POINT(11)
 		"subl %%r11d, %%edi\n\t"
-		"js 99f\n\t"
+		WR_SOUND(5, "js 99f\n\t")
+		WR_POINT(12)
 		"shlq $32, %%r8\n\t"
 		"orq %%r8, %%r11\n\t" /* the new head */
 		"movl $5, %%eax\n\t"
 		"movq (%[order]), %%r8\n\t"
+		WR_POINT(13)
 		"shrq $16, %%r8\n\t"
 		"cmpq 32(%[ring]), %%r8\n\t"
-		"jne 99f\n\t"
+		WR_SOUND(7, "jne 99f\n\t")
+		WR_POINT(14)
 		"movq 24(%[ring]), %%rdi\n\t"
 		"andq %[head], %%rdi\n\t"
 		"addq 16(%[ring]), %%rdi\n\t"
+		WR_POINT(15)
+		WR_MUTANT(4, "movq %%r11, 128(%[ring])\n\t")
 		"movq %%rcx, (%%rdi)\n\t"
+		WR_POINT(16)
 		"addq $8, %%rdi\n\t"
 		"movl %%ecx, %%ecx\n\t"
 		WR_SECTION_COPY
 		"xorl %%eax, %%eax\n\t"
-		"movq %%r11, 128(%[ring])\n"
-		"2:\n\t"
+		WR_MUTANT(8, "2:\n\t")
+		WR_POINT(39)
+		WR_SOUND(4, "movq %%r11, 128(%[ring])\n\t")
+		WR_SOUND(8, "2:\n\t")
+		WR_POINT(40)
 		WR_RSEQ_ABORT("4")
 		"99:\n\t"
 		: [ring] "+r"(r9), [head] "+r"(r10), "=&D"(alarm), "=&a"(exit), "+S"(data),
 		  "+c"(header) /* an abort leaves rcx where rep movsb was */
 		: [order] "d"(order), [wide] "m"(wr_section_wide)
 		: "r8", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-		  "memory", "cc");
+		  "memory", "cc" WR_POINT_CLOBBERS);
 	/* Out of their registers at once: sanitizers call functions before each store below. */
 	ring = (struct wr_ring *)(uintptr_t)r9;
 	head = r10;
@@ -303,8 +211,15 @@ static inline int wr_section_put(struct wr_ring *_Atomic const *table, long rseq
 	__asm__ __volatile__(
 		WR_RSEQ_DESCRIPTOR("1f", "2f", "4f")
 		"movl %%fs:0(%[rseq]), %%eax\n\t"
+		WR_MUTANT(3, "movq (%[table], %%rax, 8), %%rdi\n\t"
+			"testq %%rdi, %%rdi\n\t"
+			"jz 63f\n\t"
+			"movq 128(%%rdi), %%rdi\n"
+			"63:\n\t")
+		WR_POINT(41)
 		"leaq 77b(%%rip), %[ring]\n\t"
-		"movq %[ring], %%fs:8(%[rseq])\n"
+		WR_SOUND(1, "movq %[ring], %%fs:8(%[rseq])\n\t")
+		WR_MUTANT(9, "movl $9, %%fs:20(%[rseq])\n\t")
 		"1:\n\t"
 		WR_SECTION_CHECKS("4")
 		/* the alarm's epoch: WR_ANY_EPOCH or equal */
@@ -316,32 +231,41 @@ static inline int wr_section_put(struct wr_ring *_Atomic const *table, long rseq
 		"cmpq %%r8, %%rdi\n\t"
 		"jne 99f\n\t"
 		"11:\n\t"
+		WR_POINT(48)
 		"movl $4, %%eax\n\t"
 		"movl %k[head], %k[end]\n\t"
 		"addl 8(%[put]), %k[end]\n\t"
 		"movl 8(%[ring]), %%r8d\n\t"
+		WR_POINT(49)
 		"subl %k[end], %%r8d\n\t"
-		"js 99f\n\t"
+		WR_SOUND(5, "js 99f\n\t")
+		WR_POINT(50)
 		"movl $5, %%eax\n\t"
 		"movq (%[order]), %%r8\n\t"
+		WR_POINT(51)
 		"movq 16(%[put]), %%rdi\n\t"
 		"testq %%rdi, %%rdi\n\t"
 		"jz 12f\n\t"
 		"cmpq %[ring], %%rdi\n\t"
-		"jne 99f\n\t"
+		WR_SOUND(10, "jne 99f\n\t")
 		"cmpq 24(%[put]), %%r8\n\t"
-		"jne 99f\n\t"
+		WR_SOUND(11, "jne 99f\n\t")
 		"jmp 13f\n\t"
 		"12:\n\t"
 		"shrq $16, %%r8\n\t"
 		"cmpq 32(%[ring]), %%r8\n\t"
-		"jne 99f\n\t"
+		WR_SOUND(7, "jne 99f\n\t")
 		"13:\n\t"
+		WR_POINT(52)
 		"movq 24(%[ring]), %%rdi\n\t"
 		"andq %[head], %%rdi\n\t"
 		"addq 16(%[ring]), %%rdi\n\t"
+		WR_POINT(53)
+		WR_MUTANT(4, WR_SECTION_NEW_HEAD
+			"movq %%r8, 128(%[ring])\n\t")
 		"movq (%[put]), %%r8\n\t"
 		"movq %%r8, (%%rdi)\n\t"
+		WR_POINT(54)
 		"addq $8, %%rdi\n\t"
 		/* gather: rdx walks the pieces, r8 counts them */
 		"movq 40(%[put]), %%rdx\n\t"
@@ -349,21 +273,28 @@ static inline int wr_section_put(struct wr_ring *_Atomic const *table, long rseq
 		"14:\n\t"
 		"testq %%r8, %%r8\n\t"
 		"jz 15f\n\t"
+		WR_POINT(55)
 		"movq (%%rdx), %%rsi\n\t"
 		"movq 8(%%rdx), %%rcx\n\t"
+		WR_POINT(56)
 		"rep movsb\n\t"
+		WR_POINT(57)
 		"addq $16, %%rdx\n\t"
 		"decq %%r8\n\t"
 		"jmp 14b\n\t"
 		"15:\n\t"
+		WR_POINT(58)
 		"cmpq $0, 56(%[put])\n\t"
 		"je 16f\n\t"
 		"movl 136(%[ring]), %%edx\n\t"
+		WR_POINT(59)
 		"movl %%edx, %%r8d\n\t"
 		"andl $63, %%r8d\n\t"
 		"movq %[head], 144(%[ring], %%r8, 8)\n\t"
+		WR_POINT(60)
 		"incl %%edx\n\t"
 		"movl %%edx, 136(%[ring])\n\t"
+		WR_POINT(61)
 		"16:\n\t"
 		WR_SECTION_COMMIT
 		WR_RSEQ_ABORT("4")
@@ -371,7 +302,8 @@ static inline int wr_section_put(struct wr_ring *_Atomic const *table, long rseq
 		: [ring] "=&r"(ring), [head] "=&r"(head), [alarm] "=&r"(alarm), [end] "=&r"(end),
 		  "=&a"(exit)
 		: [table] "r"(table), [rseq] "r"(rseq), [order] "r"(order), [put] "r"(put)
-		: "rcx", "rdx", "rdi", "rsi", "r8", "memory", "cc");
+		: "rcx", "rdx", "rdi", "rsi", "r8", "memory",
+		  "cc" WR_POINT_CLOBBERS);
 	ret->ring = ring;
 	ret->head = head;
 	ret->alarm = alarm;

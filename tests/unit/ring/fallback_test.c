@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "base/testpoint.h"
+
 static struct wr_rings rings;
 
 static struct wr_ring *begin(void)
@@ -245,3 +247,24 @@ Test(ring_fallback, places_of_four_threads_never_overlap)
 	for (int i = 0; i < RESERVERS * EACH; i++)
 		T_EQ(atomic_load(&starts[i]), 1);
 }
+
+#ifdef WR_TEST_POINTS
+static struct wr_ring *lowered;
+
+static void lower_alarm(const char *name)
+{
+	if (strcmp(name, "fallback.reserved") == 0)
+		atomic_store(&lowered->alarm, wr_alarm_make(9, 0, 1));
+}
+
+/* Seen before the reserve it could be one that the flusher has lowered since. */
+Test(ring_fallback, the_alarm_is_the_one_that_holds_after_the_reserve)
+{
+	struct wr_seen seen;
+
+	lowered = begin();
+	atomic_store(&wr_testpoint_hook, lower_alarm);
+	T_EQ(reserve(lowered, 5, &seen), WR_PUSHED);
+	T_EQ(seen.alarm, wr_alarm_make(9, 0, 1));
+}
+#endif

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/testpoint.h"
+
 static struct wr_rings rings;
 
 static struct wr_ring *get(enum wr_ring_kind kind, uint32_t cpu)
@@ -433,3 +435,89 @@ Test(ring_rings, opened_again_the_first_ring_is_number_1_and_clean)
 	T_EQ(atomic_load(&ring->side_next), 0);
 	T_EQ(ring->data[0], 0);
 }
+
+Test(ring_rings, a_new_ring_has_counted_nothing)
+{
+	struct wr_ring *ring;
+
+	rings_begin(&rings, SMALL_RING, 1);
+	ring = get(WR_RING_RSEQ, 0);
+	T_EQ(ring->inside + ring->pressed + ring->side_next, 0);
+	T_EQ(ring->refused_full + ring->refused_closed + ring->refused_context, 0);
+	T_EQ(ring->waits + ring->migrations + ring->aborts_capped, 0);
+	T_EQ(ring->claims_begun + ring->claims_committed, 0);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifndef SANITIZED
+/* Pages that this process has mapped. */
+static long mapped_pages(void)
+{
+	char text[128] = "";
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	T_TRUE(fd >= 0);
+	T_TRUE(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strtol(text, NULL, 10);
+}
+
+Test(ring_rings, when_there_is_no_room_for_its_tables_nothing_stays_mapped)
+{
+	struct rlimit before, narrow;
+	long pages = mapped_pages();
+	int failures = 0, r = -ENOMEM;
+
+	T_EQ(getrlimit(RLIMIT_AS, &before), 0);
+	narrow = before;
+	for (long more = 0; r; more += 4) {
+		narrow.rlim_cur = (rlim_t)(pages + more) * 4096u;
+		T_EQ(setrlimit(RLIMIT_AS, &narrow), 0);
+		r = wr_rings_reserve(&rings);
+		T_EQ(setrlimit(RLIMIT_AS, &before), 0);
+		if (!r)
+			break;
+		failures++;
+		T_EQ(r, -ENOMEM);
+		T_TRUE(!rings.page && !rings.by_id && !rings.control);
+		T_EQ(mapped_pages(), pages);
+	}
+	T_TRUE(failures > 3);
+	T_TRUE(rings.page && rings.by_id && rings.control);
+}
+#endif
+
+#ifdef WR_TEST_POINTS
+static struct wr_ring *first_made;
+static uint32_t rings_made;
+
+static void make_it_first(const char *name)
+{
+	if (strcmp(name, "rings.made") == 0 && !rings_made++)
+		first_made = get(WR_RING_FALLBACK, 3);
+}
+
+Test(ring_rings, who_comes_second_with_a_ring_takes_the_first)
+{
+	struct wr_ring *ring;
+	uint32_t found = 0;
+
+	rings_begin(&rings, SMALL_RING, 1);
+	atomic_store(&wr_testpoint_hook, make_it_first);
+	ring = get(WR_RING_FALLBACK, 3);
+	T_TRUE(first_made);
+	T_TRUE(ring == first_made);
+	T_TRUE(atomic_load(&rings.page->fallback[3]) == ring);
+	for (uint32_t id = 1; id <= wr_rings_last_id(&rings); id++)
+		found += wr_rings_by_id(&rings, id) != NULL;
+	T_EQ(found, 1);
+	T_TRUE(is_mapped(ring->data));
+}
+#endif

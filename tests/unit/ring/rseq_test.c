@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 Test(ring_rseq, detection_gives_the_same_answer_twice_and_never_unknown)
@@ -92,4 +93,31 @@ Test(ring_rseq, a_new_thread_is_registered_too)
 	T_EQ(pthread_create(&thread, NULL, look, &cpu), 0);
 	pthread_join(thread, NULL);
 	T_TRUE(cpu >= 0);
+}
+
+/* CPU 0 must not be taken for none. What was found is kept: a child for each, before the parent. */
+Test(ring_rseq, detection_finds_the_same_on_every_cpu)
+{
+	int found[64], n = 0;
+	cpu_set_t mine, one;
+
+	T_EQ(sched_getaffinity(0, sizeof(mine), &mine), 0);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE && n < 64; cpu++) {
+		int status = 0;
+		pid_t pid;
+
+		if (!CPU_ISSET(cpu, &mine))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		pid = fork();
+		T_TRUE(pid >= 0);
+		if (pid == 0)
+			_exit(sched_setaffinity(0, sizeof(one), &one) ? 98 : (int)wr_rseq_detect());
+		T_EQ(waitpid(pid, &status, 0), pid);
+		T_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 98);
+		found[n++] = WEXITSTATUS(status);
+	}
+	for (int i = 0; i < n; i++)
+		T_EQ(found[i], wr_rseq_detect());
 }
