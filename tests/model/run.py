@@ -1,108 +1,194 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""run.py [--full] - searches the model of the wake protocol to its end, and demands a trace of
-every mutant. TAP on stdout. Exits 77 when spin or a compiler is missing."""
+"""run.py MODEL... - searches Spin models to their end and demands a trace of every mutant. TAP.
+
+MODEL is the name of a .pml beside this file, whose opening comment says what is run:
+
+    run LEVEL FLAGS            safety: every state is searched, no assertion fails, nobody is stuck
+    live LEVEL FLAGS           liveness: the same, and no cycle without a progress label
+    mutant LEVEL NAME FLAGS    as run, with -DNAME: an assertion fails
+    mutant-live LEVEL NAME FLAGS    as live, with -DNAME: an assertion fails, or there is a cycle
+
+LEVEL is slice, full or soak: the environment's WEIR_PROOF runs its own level and those before it.
+Nothing is sampled: no bitstate hashing, no bound on the depth. What `pan` lists as unreached must be
+exactly the lines that say why: a comment that begins with "unreached:", or, when only some runs do
+not get there, with "unreached FLAG, FLAG:", which are flags of these runs without their -D.
+
+Exits 77 when spin or a compiler is missing."""
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-# model, flags, log2 of the hash table, memory in MB
-SEARCHES = [
-    ("wake.pml", "-DCFGA", 24, 3500),
-    ("wake.pml", "-DCFGB", 24, 3500),
-    ("wake-urgent.pml", "-DCFGB -DCMAX=1", 24, 3500),
-]
-FULL_SEARCHES = [
-    ("wake-urgent.pml", "-DCFGA -DCMAX=1", 26, 8000),
-    ("wake.pml", "-DCFGA -DTHR=3 -DNPUSH=2 -DCMAX=1", 26, 16000),
-    ("wake.pml", "-DCFGB -DTHR=3 -DNPUSH=2 -DCMAX=1", 26, 16000),
-    ("wake-urgent.pml", "-DCFGA -DCMAX=2", 28, 32000),
-    ("wake-urgent.pml", "-DCFGB -DCMAX=2", 28, 32000),
-]
-# what is taken away: model, flags of the configuration that shows it soonest
-MUTANTS = {
-    "M_NO_MEMBARRIER": ("wake.pml", "-DCFGB"),
-    "M_PLAIN_MEMBARRIER": ("wake.pml", "-DCFGB"),
-    "M_COMMIT_FIRST": ("wake.pml", "-DCFGB"),
-    "M_NO_HELP": ("wake.pml", "-DCFGB"),
-    "M_ALARM_FIRST": ("wake.pml", "-DCFGA"),
-    "M_ALARM_STORE": ("wake.pml", "-DCFGB"),
-    "M_NO_EPOCH": ("wake.pml", "-DCFGB"),
-    "M_INF_LATE": ("wake.pml", "-DCFGB"),
-    "M_DISARM_LATE": ("wake.pml", "-DCFGB"),
-    "M_NO_RECHECK": ("wake.pml", "-DCFGB"),
-    "M_NO_LEVEL": ("wake.pml", "-DCFGB"),
-    "M_TOTAL_EARLY": ("wake.pml", "-DCFGB"),
-    "M_NO_CORRECTION": ("wake.pml", "-DCFGB"),
-    "M_STALE_NOT_SET": ("wake.pml", "-DCFGA"),
-    "M_BIT_LATE": ("wake.pml", "-DCFGB"),
-    "M_BIT_AFTER": ("wake.pml", "-DCFGB"),
-    "M_AFTER_NO_FENCE": ("wake.pml", "-DCFGB"),
-    "M_NO_SEQ": ("wake-urgent.pml", "-DCFGB -DCMAX=1"),
-    "M_SOON_IGNORED": ("wake-urgent.pml", "-DCFGB -DCMAX=1"),
-}
-# these need two batches with urgent records, which takes long
-FULL_MUTANTS = {
-    name: ("wake-urgent.pml", "-DCFGB -DCMAX=2")
-    for name in ("M_NO_SECOND_LOOK", "M_NO_REDO", "M_SOON_LATE", "M_URGENT_NO_EPOCH")
-}
+LEVELS = ["slice", "full", "soak"]
+ASKED = 500000          # states per model
+MEMORY_MB = {"slice": 3500, "full": 7500, "soak": 7500}
+HASH_BITS = {"slice": 24, "full": 26, "soak": 27}
+LINE = re.compile(r"^ \* +(run|live|mutant|mutant-live) (slice|full|soak)((?: +-?\w[\w=-]*)*)$", re.M)
+REASON = re.compile(r"/\* unreached((?: [\w=]+,?)*): \S[^*]*\*/")
+INCOMPLETE = re.compile(r"max search depth too small|not completed|out of memory|memory limit|"
+                        r"hash table full|aborting|assertion failed")
 
 
-def search(model, flags, hash_bits, megabytes, optimise):
-    """Builds and runs the search. (errors, states, complete)"""
+class Entry:
+    """One line of a model's table."""
+
+    def __init__(self, model, kind, level, words):
+        self.model, self.level = model, level
+        self.mutant = words.pop(0) if kind.startswith("mutant") else None
+        self.live = kind.endswith("live")
+        self.flags = words
+
+    def name(self):
+        bounds = " ".join(flag.replace("-D", "") for flag in self.flags)
+        return " ".join(filter(None, (self.model, bounds, "live" if self.live else "")))
+
+
+def entries_of(model):
+    with open(os.path.join(HERE, model + ".pml"), encoding="ascii") as file:
+        text = file.read()
+    head = text[:text.find("*/\n", text.find("*/\n") + 1)]
+    found = [Entry(model, kind, level, words.split()) for kind, level, words in LINE.findall(head)]
+    if not found:
+        sys.exit("%s.pml says nowhere what is run" % model)
+    return found
+
+
+class Result:
+    def __init__(self):
+        self.errors = None
+        self.states = 0
+        self.complete = False
+        self.trouble = ""
+        self.unreached = set()  # (file, line)
+        self.lines = set()      # (file, line) of every step there is
+
+
+def places(text):
+    return {(os.path.basename(file), int(line))
+            for file, line in re.findall(r"([\w./-]+\.pml):(\d+)", text)}
+
+
+def search(entry, level):
+    """Builds the search and runs it."""
+    result = Result()
+    flags = entry.flags + (["-D" + entry.mutant] if entry.mutant else [])
+    if entry.live:
+        flags = flags + ["-DLIVE"]
+    kind = ["-DNP", "-DNOFAIR"] if entry.live else ["-DSAFETY"]
+    cc = os.environ.get("CC", "cc").split()
     with tempfile.TemporaryDirectory(prefix="weir-model-") as place:
-        made = subprocess.run(["spin"] + flags.split() + ["-a", os.path.join(HERE, model)],
-                              cwd=place, capture_output=True, text=True)
+        for name in os.listdir(HERE):
+            if name.endswith(".pml"):
+                shutil.copy(os.path.join(HERE, name), place)
+        made = subprocess.run(["spin"] + flags + ["-a", entry.model + ".pml"], cwd=place,
+                              capture_output=True, text=True)
         if made.returncode or not os.path.exists(os.path.join(place, "pan.c")):
-            return None, made.stdout + made.stderr, False
-        subprocess.run([os.environ.get("CC", "cc").split()[0], optimise, "-w", "-DSAFETY",
-                        "-DCOLLAPSE", "-DVECTORSZ=512", "-DMEMLIM=%d" % megabytes, "-o", "pan",
-                        "pan.c"], cwd=place, check=True)
-        out = subprocess.run(["./pan", "-E", "-m1000000", "-w%d" % hash_bits], cwd=place,
-                             capture_output=True, text=True).stdout
+            result.trouble = made.stdout + made.stderr
+            return result
+        subprocess.run(cc + ["-O0" if entry.mutant else "-O2", "-w", "-DCOLLAPSE",
+                             "-DVECTORSZ=1024", "-DMEMLIM=%d" % MEMORY_MB[level]] + kind +
+                       ["-o", "pan", "pan.c"], cwd=place, check=True)
+        pan = ["./pan", "-m2000000", "-w%d" % (22 if entry.mutant else HASH_BITS[level])]
+        run = subprocess.run(pan + (["-l"] if entry.live else []), cwd=place, capture_output=True,
+                             text=True)
+        out = run.stdout + run.stderr
+        if not entry.mutant:
+            result.lines = places(subprocess.run(["./pan", "-d"], cwd=place, capture_output=True,
+                                                 text=True).stdout)
     errors = re.search(r"errors: (\d+)", out)
     states = re.search(r"(\d+) states, stored", out)
-    complete = not re.search(r"max search depth too small|not completed|out of memory|"
-                             r"memory limit|hash table full", out)
-    return (int(errors.group(1)) if errors else None,
-            int(states.group(1)) if states else 0, complete)
+    result.errors = int(errors.group(1)) if errors else None
+    result.states = int(states.group(1)) if states else 0
+    result.complete = bool(errors) and not INCOMPLETE.search(out)
+    for block in re.findall(r"^unreached in \w+ \w+\n((?:\t.*\n)*)", out, re.M):
+        result.unreached |= places(block)
+    result.trouble = "\n".join(re.findall(r"^pan:\d*:? ?(?!elapsed|rate).*", out, re.M))
+    return result
+
+
+def reasons(entry):
+    """The lines that say why they are not reached in this run."""
+    given = {flag.replace("-D", "") for flag in entry.flags} | ({"LIVE"} if entry.live else set())
+    found = set()
+    for name in os.listdir(HERE):
+        if not name.endswith(".pml"):
+            continue
+        with open(os.path.join(HERE, name), encoding="ascii") as file:
+            for number, line in enumerate(file, 1):
+                match = REASON.search(line)
+                when = set(match.group(1).replace(",", " ").split()) if match else set()
+                if match and (not when or when & given):
+                    found.add((name, number))
+    return found
+
+
+class Tap:
+    def __init__(self):
+        self.n = self.failed = 0
+
+    def say(self, ok, sentence, *details):
+        self.n += 1
+        self.failed += not ok
+        for detail in details:
+            if detail and not ok:
+                print("# " + str(detail).strip().replace("\n", "\n# "))
+        print("%sok %d - %s" % ("" if ok else "not ", self.n, sentence), flush=True)
+
+
+def prove(tap, entry, level):
+    """A search that must find nothing. Returns its states."""
+    result = search(entry, level)
+    because = reasons(entry) & (result.lines | result.unreached)
+    tap.say(result.errors == 0 and result.complete,
+            "%s: %s in all %d states" % (entry.name(), "nobody goes round in circles"
+                                         if entry.live else "every promise holds", result.states),
+            result.trouble or "no verdict")
+    tap.say(result.unreached == because,
+            "%s: every line that is not reached says why" % entry.name(),
+            *["%s:%d is not reached and does not say why" % at
+              for at in sorted(result.unreached - because)],
+            *["%s:%d is reached although it says why not" % at
+              for at in sorted(because - result.unreached)])
+    return result.states
 
 
 def main():
-    full = "--full" in sys.argv[1:]
-    searches = SEARCHES + (FULL_SEARCHES if full else [])
-    mutants = dict(MUTANTS, **(FULL_MUTANTS if full else {}))
-    compiler = os.environ.get("CC", "cc").split()[0]
-    n = failed = 0
+    level = os.environ.get("WEIR_PROOF", "slice")
+    models = sys.argv[1:]
+    tap = Tap()
 
-    for tool, package in (("spin", "spin"), (compiler, "gcc")):
+    for tool, package in (("spin", "spin"), (os.environ.get("CC", "cc").split()[0], "gcc")):
         if not shutil.which(tool):
-            print("1..0 # SKIP %s is missing (package %s)" % (tool, package))
+            print("1..0 # SKIP because %s is missing (package %s)" % (tool, package))
             return 77
-    print("1..%d" % (len(searches) + len(mutants)), flush=True)
-    for model, flags, bits, megabytes in searches:
-        errors, states, complete = search(model, flags, bits, megabytes, "-O2")
-        ok = errors == 0 and complete
-        n += 1
-        failed += not ok
-        print("%sok %d - %s %s holds in all %s states%s" % (
-            "" if ok else "not ", n, model, flags.replace("-D", ""), states,
-            "" if complete else " (not searched to the end)"), flush=True)
-    for name, (model, flags) in mutants.items():
-        errors, states, _ = search(model, flags + " -D" + name, 22 if not full else 26,
-                                   3500 if not full else 32000, "-O1")
-        ok = bool(errors)
-        n += 1
-        failed += not ok
-        print("%sok %d - %s %s %s: %s after %s states" % (
-            "" if ok else "not ", n, model, flags.replace("-D", ""), name,
-            "a trace" if ok else "no trace", states), flush=True)
-    return 1 if failed else 0
+    if level not in LEVELS or not models:
+        sys.exit("usage: [WEIR_PROOF=slice|full|soak] run.py MODEL...")
+    todo = [e for m in models for e in entries_of(m)
+            if LEVELS.index(e.level) <= LEVELS.index(level)]
+    print("1..%d" % sum(1 if e.mutant else 2 for e in todo), flush=True)
+    for model in models:
+        states = killed = mutants = 0
+        for entry in [e for e in todo if e.model == model]:
+            start = time.monotonic()
+            if not entry.mutant:
+                states = max(states, prove(tap, entry, level))
+            else:
+                result = search(entry, level)
+                mutants += 1
+                killed += bool(result.errors)
+                tap.say(bool(result.errors), "%s %s: %s after %d states" % (
+                    entry.name(), entry.mutant, "a trace" if result.errors else "no trace",
+                    result.states), result.trouble)
+            print("# %.1f s" % (time.monotonic() - start), flush=True)
+        print("# figure models | %s: states | %d | %d" % (model, states, ASKED))
+        print("# figure models | %s: mutants with a trace, of %d | %d | 3" % (
+            model, mutants, killed), flush=True)
+    return 1 if tap.failed else 0
 
 
 sys.exit(main())

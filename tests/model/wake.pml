@@ -6,7 +6,8 @@
  * busy, S1 .. S6, arm) on rseq rings: one atomic step per access to a shared word, a store
  * buffer per CPU for the one plain store there is (head), context switches that abort sections,
  * and a membarrier that does. A process may stop for ever at any step: every state in which the
- * others have gone on is searched.
+ * others have gone on is searched. What blocks a ring is in fallback.pml, the limit in
+ * wake-limit.pml.
  *
  *     due     0 BUSY, 1 INF, 2v unconfirmed, 2v+1 confirmed; v holds a time and, with URGENT, seq
  *     timer   0 not set, else the time it stands at; whether time passes is left open
@@ -15,20 +16,54 @@
  *
  * Promised: a committed record never lies there while the flusher sleeps without a timer or an
  * event; once all producers are through, a reached threshold is signalled, and an urgent
- * record's timer is not later than it asked for.
+ * record's timer is not later than it asked for; once nobody goes on, all has gone out. No run goes
+ * on for ever, but for threads that switch and start their sections again (LIVE).
  *
- * CFGA: two threads on one CPU. CFGB: one on each of two. URGENT: thread 0 pushes with a max
- * age. NPUSH pushes each, CMAX times busy, threshold THR, stride STR. M_*: mutants, each takes
- * one piece away; run.py demands a trace for each.
+ * CFGA: two threads on one CPU. CFGB: one on each of two. CFGC: two and one. URGENT: thread 0 pushes
+ * with a max age. CHANGE: once, while it is busy, the flusher changes the threshold to THR2 and turns
+ * the deadline on or off. NPUSH pushes each; a timer goes off CMAX times amid pushes, and as often as
+ * it is set behind them; threshold THR, stride STR. M_*: mutants, each takes one piece away.
+ *
+ *     run slice -DCFGA
+ *     run slice -DCFGB
+ *     live full -DCFGB
+ *     run full -DCFGC -DCMAX=0
+ *     mutant slice M_NO_MEMBARRIER -DCFGB
+ *     mutant slice M_PLAIN_MEMBARRIER -DCFGB
+ *     mutant slice M_COMMIT_FIRST -DCFGB
+ *     mutant slice M_NO_HELP -DCFGB
+ *     mutant slice M_ALARM_STORE -DCFGB
+ *     mutant slice M_NO_EPOCH -DCFGB
+ *     mutant slice M_INF_LATE -DCFGB
+ *     mutant slice M_DISARM_LATE -DCFGB
+ *     mutant slice M_NO_RECHECK -DCFGB
+ *     mutant slice M_NO_LEVEL -DCFGB
+ *     mutant slice M_TOTAL_EARLY -DCFGB
+ *     mutant slice M_NO_CORRECTION -DCFGB
+ *     mutant slice M_BIT_LATE -DCFGB
+ *     mutant slice M_BIT_AFTER -DCFGB
+ *     mutant slice M_AFTER_NO_FENCE -DCFGB
+ *     mutant slice M_ALARM_FIRST -DCFGA
+ *     mutant full M_STALE_NOT_SET -DCFGA -DCMAX=2
+ *     run full -DCFGB -DCHANGE
+ *     run full -DCFGB -DCHANGE -DDEADLINE_ON=1
+ *     run full -DCFGB -DCHANGE -DTHR=1 -DTHR2=2
+ *     mutant full M_INF_NO_SEQ -DCFGB -DCHANGE -DTHR=1 -DTHR2=2
  */
 #ifndef THR
 #define THR 2
 #endif
 #ifndef CMAX
-#define CMAX 2
+#define CMAX 1
 #endif
 #ifndef NPUSH
 #define NPUSH 1
+#endif
+#ifndef THR2
+#define THR2 1
+#endif
+#ifndef DEADLINE_ON
+#define DEADLINE_ON 0
 #endif
 #ifndef STR
 #define STR 1
@@ -38,15 +73,48 @@
 #define RINGS 1
 #define CPU(t) 0
 #define ON (on_cpu == me)
-#else
+#define THREADS 2
+#endif
+#ifdef CFGB
 #define RINGS 2
 #define CPU(t) (t)
 #define ON true
-#endif
 #define THREADS 2
+#endif
+#ifdef CFGC
+#define RINGS 2
+#define CPU(t) ((t) / 2)
+#define ON (me == 2 || on_cpu == me)
+#define THREADS 3
+#endif
+#define FAR 8 /* the stride while the flusher is busy: nothing needs to be counted then */
 
 #define BUSY 0
+#ifdef CHANGE
+/* INF carries the seq of its sleep: who saw the last one, and the settings of then, must look again */
+#ifdef M_INF_NO_SEQ
+#define INF (-1)
+#else
+#define INF (-1 - sum_epoch)
+#endif
+#define IS_INF(d) ((d) < 0)
+#define NEVER 63 /* confirmed, without a timer */
+#define THRESHOLD thr
+#define PLACE(clock) (on -> PUBLISHED(clock) : NEVER)
+#define READ_SETTINGS on = deadline_on
+#else
 #define INF 1
+#define IS_INF(d) ((d) == INF)
+#define NEVER 0
+#define THRESHOLD THR
+#define PLACE(clock) PUBLISHED(clock)
+#define READ_SETTINGS skip
+#endif
+#ifdef CHANGE
+#define START (-1)
+#else
+#define START INF
+#endif
 #define IS_TIME(d) ((d) > 1)
 #define CONFIRMED(d) ((d) & 1)
 
@@ -61,7 +129,11 @@
 #define NEXT_SEQ seq++
 #define IS_URGENT (me == 0)
 #else
+#ifdef CHANGE
+#define WORD short
+#else
 #define WORD byte
+#endif
 #define TIME(d) ((d) / 2)
 #define PUBLISHED(time) (2 * (time)) /* times are unique here: seq adds nothing */
 #define NEXT_SEQ skip
@@ -86,12 +158,19 @@ byte seen[RINGS];  /* as the others see it */
 byte cut[RINGS];
 byte a_epoch[RINGS], a_trip[RINGS] = 1, a_base[RINGS];
 bool bits[RINGS];
-WORD due = INF;
+WORD due = START;
 byte clock, timer;
 bool event;
 byte sum_epoch, sum;
 bool signalled;
 bool asleep;
+byte fired;        /* how often the timer has gone off amid pushes */
+#ifdef CHANGE
+byte thr = THR;
+bool deadline_on = DEADLINE_ON, changed;
+#else
+#define deadline_on true
+#endif
 byte on_cpu;       /* CFGA: the thread that runs */
 bool inside[THREADS], aborted[THREADS];
 byte through;      /* producers that have pushed everything */
@@ -108,19 +187,22 @@ byte urgent_at;    /* the count behind it */
 /* A locked instruction, or a system call: the store buffer is empty behind it. */
 #define DRAIN(r) seen[r] = head[r]
 #define PENDING(r) (head[r] != cut[r])
-#ifdef CFGA
+#if RINGS == 1
 #define NOTHING_LEFT (!PENDING(0))
 #define LEFT (head[0] - cut[0])
 #else
 #define NOTHING_LEFT (!PENDING(0) && !PENDING(1))
 #define LEFT (head[0] - cut[0] + head[1] - cut[1])
 #endif
-#define COVERED (timer != 0 || event)
+#define COVERED (timer != 0 || event || !deadline_on)
 
 proctype Producer(byte me)
 {
 	byte r = CPU(me), pushed, epoch, trip, base, gained, of_epoch, mine, asked_under = 255;
 	bool credited, redo;
+#ifdef CHANGE
+	bool on;
+#endif
 	WORD d;
 
 	do
@@ -171,7 +253,7 @@ after:
 #ifdef M_AFTER_NO_FENCE
 			atomic { ON -> credited = 0; d = 0;
 				if
-				:: sum >= THR && !signalled -> d = 2 + sum_epoch
+				:: sum >= THRESHOLD && !signalled -> d = 2 + sum_epoch
 				:: else
 				fi
 			};
@@ -186,7 +268,7 @@ after:
 #else
 			atomic { ON -> credited = 0; d = 0; DRAIN(r);
 				if
-				:: sum >= THR && !signalled -> signalled = 1; d = 2 + sum_epoch
+				:: sum >= THRESHOLD && !signalled -> signalled = 1; d = 2 + sum_epoch
 				:: else
 				fi
 			};
@@ -206,7 +288,7 @@ after:
 	atomic {
 		through++;
 		/* With a stride of one the threshold is exact. */
-		assert(!(through == THREADS && asleep && STR == 1 && LEFT >= THR) || event);
+		assert(!(through == THREADS && asleep && STR == 1 && LEFT >= THRESHOLD) || event);
 #ifdef URGENT
 		assert(!(through == THREADS && asleep && urgent_at > cut[0]) || event ||
 		       (timer != 0 && timer <= urgent_by));
@@ -244,10 +326,10 @@ step2:
 #endif
 step3:
 	atomic { ON -> of_epoch = sum_epoch };
-	atomic { ON -> d = due;
+	atomic { ON -> d = due; READ_SETTINGS;
 #ifdef URGENT
 		if
-		:: d == INF && me != 0 -> clock++; mine = DEADLINE
+		:: IS_INF(d) && me != 0 -> clock++; mine = DEADLINE
 		:: else
 		fi
 #endif
@@ -259,7 +341,7 @@ step4:
 	if
 	:: d == BUSY -> goto step5
 #ifdef URGENT
-	:: d == INF || (IS_TIME(d) && me == 0 && TIME(d) > mine) ->
+	:: IS_INF(d) || (IS_TIME(d) && me == 0 && TIME(d) > mine) ->
 		atomic { ON -> DRAIN(r);
 			if
 			:: due == d -> NEXT_SEQ; due = PUBLISHED(mine); d = due
@@ -268,10 +350,10 @@ step4:
 		}
 	:: IS_TIME(d) && !(me == 0 && TIME(d) > mine) ->
 #else
-	:: d == INF ->
+	:: IS_INF(d) ->
 		atomic { ON -> DRAIN(r);
 			if
-			:: due == d -> clock++; due = PUBLISHED(clock); d = due
+			:: due == d -> clock++; due = PLACE(clock); d = due
 			:: else -> goto step3
 			fi
 		}
@@ -330,7 +412,7 @@ step5:
 #endif
 #endif
 		gained = head[r] + 1 - a_base[r]; a_base[r] = head[r] + 1;
-		a_trip[r] = head[r] + 1 + STR
+		a_trip[r] = head[r] + 1 + (d == BUSY -> FAR : STR)
 	};
 #endif
 #endif
@@ -351,13 +433,14 @@ step6:
 end:	skip
 }
 
-#ifdef CFGA
+#ifndef CFGB
 /* Moves the CPU to the other thread: whoever was inside a section starts again. */
 proctype Scheduler()
 {
 	do
-	:: atomic { through != THREADS ->
-		DRAIN(0);
+	:: through != THREADS ->
+progress_switch:
+		atomic { DRAIN(0);
 		if
 		:: inside[on_cpu] -> aborted[on_cpu] = 1
 		:: else
@@ -391,7 +474,7 @@ proctype StoreBuffer(byte r)
 	atomic { i = 0; c = 0; total = 0; d = 0; k = 0; dealt = 0; \
 		at[0] = 0; LAST_AT = 0; TAKEN = 0; \
 		asleep = 1; assert(NOTHING_LEFT || COVERED) }
-#ifdef CFGA
+#if RINGS == 1
 #define LAST_AT at[0]
 #else
 #define LAST_AT at[1]
@@ -404,7 +487,11 @@ proctype StoreBuffer(byte r)
 
 proctype Flusher()
 {
-	byte cycle, i, c, total, k, dealt, at[RINGS];
+	bool kept[RINGS];
+#ifdef CHANGE
+	bool on;
+#endif
+	byte i, c, total, k, dealt, at[RINGS];
 	WORD d;
 #ifdef URGENT
 	byte taken, mine;
@@ -412,13 +499,15 @@ proctype Flusher()
 
 sleep:
 	GO_TO_SLEEP;
-wait:
+end_wait:
 	if
 	:: atomic { event -> asleep = 0; event = 0 }
-	:: atomic { timer != 0 -> asleep = 0; k = timer; timer = 0; d = due };
+	:: atomic { timer != 0 && (fired < CMAX || through == THREADS) ->
+		fired = fired + (through != THREADS);
+		asleep = 0; k = timer; timer = 0; d = due };
 		/* is_stale_timer(): of a helper that was held up, and not for what is due now */
 		if
-		:: d == INF -> goto sleep
+		:: IS_INF(d) -> goto sleep
 		:: IS_TIME(d) && TIME(d) > k ->
 			if
 			:: skip /* what is due has passed as well */
@@ -432,15 +521,22 @@ wait:
 		fi
 	fi;
 busy:
-	if
-	:: cycle == CMAX -> goto end
-	:: else -> cycle++
-	fi;
 	atomic { d = due; due = BUSY; k = 0 };
+#ifdef CHANGE
+	if /* the settings change, once */
+	:: skip
+	:: atomic { !changed -> changed = 1; deadline_on = !deadline_on; thr = THR2 }
+	fi;
+#endif
 	i = 0;
 	do
 	:: i == RINGS -> break
-	:: else -> atomic { cut[i] = seen[i]; i++ }
+	:: else -> atomic {
+		if
+		:: bits[i] || kept[i] -> cut[i] = seen[i]; kept[i] = 1
+		:: else
+		fi;
+		i++ }
 	od;
 S1:
 #ifndef M_DISARM_LATE
@@ -467,7 +563,8 @@ S3:
 	:: else ->
 #ifdef M_BIT_AFTER
 		if
-		:: bits[i] ->
+		:: bits[i] || kept[i] ->
+			kept[i] = 0;
 			atomic { c = seen[i]; at[i] = c };
 			atomic { a_epoch[i]++; a_trip[i] = c + 1; a_base[i] = c };
 			bits[i] = 0;
@@ -477,7 +574,7 @@ S3:
 #else
 		atomic {
 			if
-			:: bits[i] -> bits[i] = 0; k = 1
+			:: bits[i] || kept[i] -> bits[i] = 0; kept[i] = 0; k = 1
 			:: else
 			fi
 		};
@@ -504,8 +601,11 @@ S3:
 #endif
 S4:
 #ifndef M_NO_MEMBARRIER
-#ifdef CFGA
+#if defined(CFGA)
 	atomic { DRAIN(0); ABORT_ON(on_cpu) };
+#elif defined(CFGC)
+	atomic { DRAIN(0); ABORT_ON(on_cpu) };
+	atomic { DRAIN(1); ABORT_ON(2) };
 #else
 	atomic { DRAIN(0); ABORT_ON(0) };
 	atomic { DRAIN(1); ABORT_ON(1) };
@@ -552,14 +652,24 @@ S6:
 		fi;
 		i++ }
 	od;
+	i = 0;
 #endif
+	do
+	:: i == RINGS -> break
+	:: else -> atomic {
+		if
+		:: dealt & (1 << i) -> kept[i] = (seen[i] != cut[i])
+		:: else
+		fi;
+		i++ }
+	od;
 	atomic { i = 0; dealt = 0 };
 #ifdef M_NO_RECHECK
 	total = 0;
 #endif
 	if
 #ifndef M_NO_LEVEL
-	:: total >= THR -> total = 0; goto busy
+	:: total >= THRESHOLD -> total = 0; goto busy
 #endif
 	:: total == 0 -> goto sleep
 	:: else ->
@@ -580,11 +690,11 @@ S6:
 #endif
 	fi;
 arm:
-	atomic { d = due; total = 0; k = 0 };
+	atomic { d = due; READ_SETTINGS; total = 0; k = 0 };
 	if
 	:: d == BUSY -> assert(false)
 #ifdef URGENT
-	:: d == INF || (mine != 0 && IS_TIME(d) && TIME(d) > mine) ->
+	:: IS_INF(d) || (mine != 0 && IS_TIME(d) && TIME(d) > mine) ->
 		atomic {
 			if
 			:: due == d -> NEXT_SEQ; due = PUBLISHED(mine); d = due
@@ -592,14 +702,18 @@ arm:
 			fi
 		}
 #else
-	:: d == INF ->
+	:: IS_INF(d) ->
 		atomic {
 			if
-			:: due == d -> clock++; due = PUBLISHED(clock); d = due
+			:: due == d -> clock++; due = PLACE(clock); d = due
 			:: else -> goto arm
 			fi
 		}
 #endif
+	:: else
+	fi;
+	if
+	:: d == NEVER -> goto sleep
 	:: else
 	fi;
 	timer = TIME(d);
@@ -613,19 +727,32 @@ arm:
 #ifdef URGENT
 	mine = 0;
 #endif
-	goto sleep;
-end:	skip
+	goto sleep
+} /* unreached: it has no end */
+
+/* Nobody can go on any more: all has gone out, but what no trigger asks for. */
+proctype Judge()
+{
+end_judge:
+	timeout -> assert(through == THREADS && asleep && !event);
+	assert(timer == 0 && (!deadline_on || NOTHING_LEFT));
+	assert(LEFT < THRESHOLD || STR != 1)
 }
 
 init {
 	atomic {
 		run Producer(0);
 		run Producer(1);
-#ifdef CFGA
+#ifdef CFGC
+		run Producer(2);
+#endif
+#ifndef CFGB
 		run Scheduler();
-#else
+#endif
+#if RINGS == 2
 		run StoreBuffer(1);
 #endif
+		run Judge();
 		run StoreBuffer(0);
 		run Flusher()
 	}

@@ -206,6 +206,31 @@ def edges():
             yield path, number, f"the edge {edge} is not in the table of engine/DESIGN.md"
 
 
+def maps():
+    """What the tables of DESIGN.md say of the models: the steps exist, and the code for them."""
+    path = "engine/DESIGN.md"
+    text = TEXT.get(path, "")
+    models = "\n".join(t for p, t in TEXT.items() if p.startswith("tests/model/") and p[-4:] == ".pml")
+    for table in re.finditer(r"^\| step of the model \| code \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.M):
+        for row in re.finditer(r"^\| (.*?) \| (.*) \|$", table.group(1), re.M):
+            number = line_of(text, table.start(1) + row.start())
+            steps = [one for part in row.group(1).split("; ")
+                     for one in re.split(r", | \.\. ", part.split(":")[0])]
+            for step in steps:
+                if re.fullmatch(r"\w+", step) and not re.search(rf"\b{step}\b", models):
+                    yield path, number, f"no model has the step {step}"
+            names_of = []
+            for name, file in re.findall(r"`([\w]+)`|\(`([\w/.]+)`\)", row.group(2)):
+                names_of += [name] if name else []
+                for one in names_of if file else []:
+                    code = bare(TEXT.get("engine/" + file, ""))
+                    if not re.search(rf"^(?:\w[\w \t*()]*[ \t*])?{one}\(", code, re.M):
+                        yield path, number, f"engine/{file} has no function {one}"
+                names_of = [] if file else names_of
+            for name in names_of:
+                yield path, number, f"{name}: in which file?"
+
+
 def names():
     for path, text in ENGINE.items():
         code = bare(text)
@@ -278,6 +303,7 @@ RULES = [
     (public_comments, "public functions say returns, thread, cost, order, since"),
     (orders, "every atomic access says its order"),
     (edges, "every edge has both ends and stands in DESIGN.md"),
+    (maps, "the steps of the models and the code for them exist"),
     (names, "names have their prefix, structs are structs, guards name the file"),
     (library_manners, "the library does not print, exit, allocate or call the system by itself"),
     (words, "no words of unfinished work, nothing of one machine"),
