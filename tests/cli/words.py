@@ -316,11 +316,27 @@ def help_for_every_key(box):
 def help_for_every_command(box):
     """Every command has help, the same by `help NAME` and `NAME --help`."""
     overview = box.run("help").out.decode()
-    for name in ("ingest", "cat", "verify", "doctor", "config", "presets", "help", "version"):
+    for name in ("ingest", "cat", "verify", "doctor", "config", "presets", "sim", "help",
+                 "version"):
         text = box.run("help", name).out
         holds(text, f"usage: weir {name}".encode())
         equal(box.run(name, "--help").out, text, f"{name} --help")
         holds(overview, f"  {name}")
+
+
+@case
+def simulator(box):
+    """sim gives a seed the same hash twice, counts what failed, and refuses what is no seed."""
+    first = box.run("sim", "--seed", "1..3", "--jobs", 2).out
+    equal(box.run("sim", "--seed=1..3").out, first)
+    holds(first, b"seed 3 hash ", b"3 seeds, 0 failed")
+    seen = box.run("sim", "--seed", 2, "--json").json
+    equal([one["ok"] for one in seen["results"]], [True])
+    holds(box.run("sim", "--kinds").out, b"power-tear")
+    refused(box, "sim", "--sed", "1", parts=("sed", "seed"))
+    for words in (("--seed", "x"), ("--seed", "3..1"), ("--off", "rain"), ("--jobs", "0"),
+                  ("--seed", "1", "2")):
+        equal(box.run("sim", *words, code=2).out, b"")
 
 
 @case
