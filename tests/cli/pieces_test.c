@@ -164,6 +164,12 @@ Test(frame, half_a_length_is_truncated)
 	COUNTED("\1\0\0\0a\3\0", "a,TRUNCATED");
 }
 
+Test(frame, counted_record_of_which_only_the_length_came_is_nothing_but_truncated)
+{
+	COUNTED("\5\0\0\0", "TRUNCATED");
+	COUNTED("\1\0\0\0a\3\0\0\0", "a,TRUNCATED");
+}
+
 Test(frame, bytes_without_an_end_are_looked_at_once)
 {
 	struct splitter s = { .frame = FRAME_LINES, .record_max = 100 };

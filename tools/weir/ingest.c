@@ -89,6 +89,8 @@ static int add_inputs_from(struct ingest *ingest, const char *list)
 			continue;
 		name = strdup(line);
 		r = name ? add_input(ingest, name, true) : END_CHECK;
+		if (r != END_OK)
+			free(name);
 	}
 	free(line);
 	if (file != stdin)
