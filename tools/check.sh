@@ -176,6 +176,14 @@ need has_program scdoc scdoc
 need has_program mandoc mandoc
 need has_program qemu-aarch64 qemu-user
 need has_program aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+need has_program llvm-cov-14 llvm-14
+need has_fuzzer '' libclang-rt-14-dev
+need has_program clang-tidy clang-tidy
+need has_program cppcheck cppcheck
+need has_program nbdkit nbdkit
+need has_program nbdfuse libnbd-bin
+need has_program mkfs.xfs xfsprogs
+need has_program mkfs.ext4 e2fsprogs
 if [ -z "$missing" ]; then
 	say '[2/4] packages   all there'
 else
@@ -299,8 +307,11 @@ if wanted proof && { [ -f "$work/gcc/build.ninja" ] || build gcc -Dwerror=true; 
 	[ $sample -ge 5 ] || sample=5
 	say "      $rungs rungs of the proof ($proof), $sample s for what each samples"
 	: >"$work/figures"
+	more=''
+	[ $proof = slice ] || more='--suite proof-full'
+	# shellcheck disable=SC2086
 	with "WEIR_PROOF=$proof WEIR_PROOF_SECONDS=$sample" \
-		run proof gcc --suite proof --figures "$work/figures" --slow 8
+		run proof gcc --suite proof $more --figures "$work/figures" --slow 8
 	python3 tests/run.py --table "$work/figures" | tee -a "$log" | sed 's/^/      /'
 fi
 

@@ -101,6 +101,11 @@ has_meson() {
 	has_program meson && meson --version 2>/dev/null | awk -F. '{ exit !($1 >= 1) }'
 }
 
+# libFuzzer and the sanitizers of clang.
+has_fuzzer() {
+	ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1
+}
+
 # need TEST ARGUMENT PACKAGE...: adds the packages to `missing` unless the test holds.
 missing=''
 need() {
