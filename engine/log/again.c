@@ -21,6 +21,8 @@ static int open_next(struct wr_log_again *again, const struct wr_log_lives *live
 	const struct wr_log_part *at;
 
 	close_it(again);
+	while (next < lives->count && lives->parts[next].headless) /* begun, and given up at once */
+		next++;
 	if (next >= lives->count)
 		return 0;
 	at = &lives->parts[next];

@@ -109,6 +109,15 @@ static int by_life(const void *a, const void *b)
 	return by_number(a, b);
 }
 
+/* When the life of the first of @count parts, sorted by life, began, as far as is left of it. */
+static uint64_t wall_of(const struct wr_log_part *parts, size_t count)
+{
+	for (size_t i = 0; i < count && !memcmp(parts[i].engine, parts->engine, 16); i++)
+		if (parts[i].wall_ns) /* its beginning may be damaged, down to a list of names */
+			return parts[i].wall_ns;
+	return 0;
+}
+
 /* Puts the parts from @from on in order; the life of the one before goes on first. */
 static void order(struct wr_log_lives *lives, size_t from)
 {
@@ -128,7 +137,7 @@ static void order(struct wr_log_lives *lives, size_t from)
 			parts[i].life_wall_ns = 0;
 			parts[i].life_number = 0;
 		} else {
-			parts[i].life_wall_ns = parts[i].wall_ns;
+			parts[i].life_wall_ns = wall_of(parts + i, count - i);
 			parts[i].life_number = parts[i].number;
 		}
 	}

@@ -22,6 +22,7 @@ struct wr_log_segment {
 	int fd; /* -1: none */
 	uint64_t number;
 	uint8_t engine[16];
+	uint64_t wall_ns; /* of its first batch: a life goes by the time of its first segment */
 	uint64_t bytes;  /* where the next block goes: all before it is whole */
 	uint64_t synced; /* all before it is durable */
 	uint64_t batches;

@@ -40,6 +40,7 @@ int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], ui
 	if (r)
 		return r;
 	writer->next++; /* 0 after the last number there is */
+	writer->now.wall_ns = wall_ns;
 	writer->first = start.start.first;
 	memcpy(writer->engine, engine, 16);
 	writer->after_trouble = 0;
@@ -235,7 +236,8 @@ int wr_log_turn_rescue(struct wr_log_writer *writer)
 
 	if (writer->poisoned.fd < 0)
 		return 0;
-	r = wr_log_turn_begin(writer, writer->poisoned.engine, wr_sys.wall());
+	/* By the time of the one that it stands for: that may be gone, and the clock set back since. */
+	r = wr_log_turn_begin(writer, writer->poisoned.engine, writer->poisoned.wall_ns);
 	if (r)
 		return r;
 	r = wr_log_segment_announce(&writer->now, writer->sources, writer->chunk);
