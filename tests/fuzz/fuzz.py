@@ -401,8 +401,11 @@ def mutants(targets):
             done = run(program, target, ["-runs=0", os.path.join(CORPUS, target)])
             by = "its corpus" if done.returncode else ""
             if not by:
+                # New inputs go into the first folder, which must not be the tree's.
                 done = run(program, target, ["-max_total_time=10", "-max_len=600",
-                                             os.path.join(CORPUS, target)])
+                                             os.path.join(OUT, "new-" + target),
+                                             os.path.join(CORPUS, target)]
+                           ) if prepare(target) else done
                 by = "ten seconds of libFuzzer" if done.returncode else ""
         killed += bool(by)
         shown = " ".join(old.split())
