@@ -236,7 +236,7 @@ int wr_log_turn_rescue(struct wr_log_writer *writer)
 
 	if (writer->poisoned.fd < 0)
 		return 0;
-	/* By the time of the one that it stands for: that may be gone, and the clock set back since. */
+	/* By the time of the one that it stands for: that may be gone, and the clock set back. */
 	r = wr_log_turn_begin(writer, writer->poisoned.engine, writer->poisoned.wall_ns);
 	if (r)
 		return r;
