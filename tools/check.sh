@@ -226,7 +226,7 @@ share_time() {
 
 if wanted gcc && build gcc -Dwerror=true; then
 	share_time gcc
-	run gcc gcc --no-suite cross --no-suite proof --repeat $repeat
+	run gcc gcc --no-suite cross --no-suite proof --no-suite proof-full --repeat $repeat
 fi
 if wanted fallback && { [ -f "$work/gcc/build.ninja" ] || build gcc -Dwerror=true; }; then
 	# The same where no restartable sequences are offered; stress tests see to it themselves.
