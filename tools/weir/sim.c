@@ -75,7 +75,7 @@ static void try_beside(const char *place, char **words)
 
 static int sim_main(int argc, char **argv)
 {
-	struct words words = { .count = 0 };
+	static struct words words; /* an argument vector like main()'s: it is never given back */
 	int end = add(&words, "weir-sim");
 
 	if (!end)
