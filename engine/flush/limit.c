@@ -25,16 +25,25 @@ static void credit_bytes(struct wr_wake *wake, uint32_t gained, struct wr_credit
 	credit->bytes = 1;
 }
 
+/* Is there a watermark? Then *ret_at is where it lies. */
+static int find_watermark(struct wr_wake *wake, const struct wr_ring *ring, uint32_t *ret_at)
+{
+	uint32_t watermark = PEEK(&wake->settings.watermark);
+
+	/* ORDER none: relaxed. An old cut makes the watermark come earlier. */
+	*ret_at = (uint32_t)atomic_load_explicit(&ring->cut_position, memory_order_relaxed) +
+	          watermark;
+	return watermark != 0;
+}
+
 /* Does a push that ends at @end pass the watermark? A byte stop before it may be passed as well. */
 static int passes_watermark(struct wr_wake *wake, const struct wr_ring *ring, uint32_t end,
                             uint32_t need)
 {
-	uint32_t watermark = PEEK(&wake->settings.watermark);
-	/* ORDER none: relaxed. An old cut makes the watermark come earlier. */
-	uint32_t at = (uint32_t)atomic_load_explicit(&ring->cut_position, memory_order_relaxed) +
-	              watermark;
+	uint32_t at;
 
-	return watermark && (int32_t)(end - at) > 0 && (int32_t)(at - (end - need)) >= 0;
+	return find_watermark(wake, ring, &at) && (int32_t)(end - at) > 0 &&
+	       (int32_t)(at - (end - need)) >= 0;
 }
 
 /* Where the limit goes next: the nearest of full, watermark and byte stop behind @end. */
@@ -42,13 +51,10 @@ static uint64_t next_limit(struct wr_wake *wake, const struct wr_ring *ring, uin
                            uint32_t end, uint32_t full)
 {
 	uint64_t threshold = PEEK(&wake->settings.threshold_bytes);
-	uint32_t watermark = PEEK(&wake->settings.watermark);
 	uint32_t kind = WR_STOP_FULL, stop = full, stride = 0, at;
 
-	/* ORDER none: relaxed. An old cut makes the watermark come earlier. */
-	at = (uint32_t)atomic_load_explicit(&ring->cut_position, memory_order_relaxed) + watermark;
-	if (watermark && wr_limit_kind(limit) != WR_STOP_WATERMARK && (int32_t)(at - end) >= 0 &&
-	    (int32_t)(stop - at) > 0) {
+	if (find_watermark(wake, ring, &at) && wr_limit_kind(limit) != WR_STOP_WATERMARK &&
+	    (int32_t)(at - end) >= 0 && (int32_t)(stop - at) > 0) {
 		stop = at;
 		kind = WR_STOP_WATERMARK;
 	}
