@@ -63,13 +63,15 @@ static uint64_t read_rings(const struct weir *weir, struct weir_stats *stats)
 static void read_flusher(const struct weir *weir, struct weir_stats *stats)
 {
 	const struct wr_counters *counters = &weir->flusher.counters;
+	uint64_t claims;
 
 	stats->delivered = wr_counted(counters, WR_DELIVERED);
 	stats->dropped_rejected = wr_counted(counters, WR_DROPPED_REJECTED);
 	stats->dropped_timeout = wr_counted(counters, WR_DROPPED_TIMEOUT);
 	stats->dropped_too_large = wr_counted(counters, WR_DROPPED_TOO_LARGE);
 	stats->dropped_fatal = wr_counted(counters, WR_DROPPED_FATAL);
-	stats->dropped_shutdown = wr_counted(counters, WR_DROPPED_SHUTDOWN);
+	stats->dropped_shutdown = wr_counted(counters, WR_DROPPED_SHUTDOWN) +
+	                          wr_flusher_lost(&weir->flusher, &claims);
 	stats->dead_lettered = wr_counted(counters, WR_DEAD_LETTERED);
 	stats->redelivered = wr_counted(counters, WR_REDELIVERED);
 	stats->batches = wr_counted(counters, WR_BATCHES);

@@ -76,29 +76,48 @@ static void tally_one(void *arg, uint64_t header)
 		tally->open++;
 }
 
-/* What lies in the rings and in no batch, by walking. */
-static struct tally tally_rings(struct wr_flusher *flusher)
+static void add_tally(struct tally *to, struct tally part)
+{
+	to->committed += part.committed;
+	to->aborted += part.aborted;
+	to->open += part.open;
+}
+
+/* What lies in [share->taken, head), by walking. */
+static struct tally tally_ring(const struct wr_share *share, struct wr_place head)
+{
+	struct tally tally = { 0, 0, 0 };
+	struct wr_place end = wr_cut_walk(share, share->taken, head, tally_one, &tally);
+
+	/* Behind a place whose owner has not even told its size nothing can be walked. */
+	tally.open += head.count - end.count;
+	return tally;
+}
+
+/* What was cut and is in no batch. */
+static uint64_t tally_segments(struct wr_flusher *flusher)
 {
 	struct tally tally = { 0, 0, 0 };
 
-	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
-		struct wr_share *share = wr_cut_share(&flusher->cut, id);
-		struct wr_place head, end;
-
-		if (!share)
-			continue;
-		head = wr_cut_head(&flusher->cut, share);
-		end = wr_cut_walk(share, share->taken, head, tally_one, &tally);
-		/* Behind a place whose owner has not even told its size nothing can be walked. */
-		tally.open += head.count - end.count;
-	}
 	for (uint32_t i = flusher->next_segment; i < flusher->cut.segment_count; i++) {
 		const struct wr_segment *segment = &flusher->cut.segments[i];
-		struct tally part = { 0, 0, 0 };
 
 		(void)wr_cut_walk(&flusher->cut.shares[segment->ring], segment->begin, segment->end,
-		                  tally_one, &part);
-		tally.committed += part.committed;
+		                  tally_one, &tally);
+	}
+	return tally.committed;
+}
+
+/* What lies in the rings and in no batch. */
+static struct tally tally_rings(struct wr_flusher *flusher)
+{
+	struct tally tally = { tally_segments(flusher), 0, 0 };
+
+	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
+		struct wr_share *share = wr_cut_share(&flusher->cut, id);
+
+		if (share)
+			add_tally(&tally, tally_ring(share, wr_cut_head(&flusher->cut, share)));
 	}
 	return tally;
 }
@@ -158,15 +177,38 @@ uint64_t wr_flusher_accepted(const struct wr_flusher *flusher, uint64_t *ret_byt
 	return flusher->config.total_base + n - begun + committed;
 }
 
+uint64_t wr_flusher_lost(const struct wr_flusher *flusher, uint64_t *ret_claims)
+{
+	uint64_t n = 0;
+
+	*ret_claims = 0;
+	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
+		const struct wr_ring *ring = wr_rings_by_id(flusher->rings, id);
+		uint64_t lost, claims;
+
+		if (!ring)
+			continue;
+		/* ORDER none: relaxed, all three. Statistics; `lost` is set once. */
+		lost = atomic_load_explicit(&ring->lost, memory_order_relaxed);
+		if (!lost)
+			continue;
+		claims = atomic_load_explicit(&ring->claims_begun, memory_order_relaxed) -
+		         atomic_load_explicit(&ring->claims_committed, memory_order_relaxed);
+		n += lost - claims;
+		*ret_claims += claims;
+	}
+	return n;
+}
+
 void wr_flusher_audit(struct wr_flusher *flusher, struct weir_audit *ret)
 {
 	struct tally rings = tally_rings(flusher);
-	uint64_t bytes;
+	uint64_t bytes, claims;
 
+	ret->dropped = wr_flusher_lost(flusher, &claims);
 	ret->accepted = flusher->config.total_base + places(flusher->rings, &bytes) -
-	                flusher->cut.aborted - rings.aborted - rings.open;
+	                flusher->cut.aborted - rings.aborted - rings.open - claims;
 	ret->delivered = wr_counted(&flusher->counters, WR_DELIVERED);
-	ret->dropped = 0;
 	for (unsigned i = WR_DROPPED_REJECTED; i <= WR_DROPPED_SHUTDOWN; i++)
 		ret->dropped += wr_counted(&flusher->counters, i);
 	ret->dead_lettered = wr_counted(&flusher->counters, WR_DEAD_LETTERED);
@@ -240,19 +282,42 @@ void wr_flusher_abandon(struct wr_flusher *flusher)
 		wr_flusher_kick(flusher);
 }
 
+/*
+ * Takes all that is left of a ring off the books. Returns the records that are dropped with it, or
+ * 0 and sets ring->lost: a place was never committed, and nobody can walk past it. Its owner may
+ * still commit it or give it up, so that such a ring's records are not counted once and for all,
+ * but by its claims, whenever somebody asks.
+ */
+static uint64_t leave_ring(struct wr_flusher *flusher, struct wr_share *share)
+{
+	struct wr_place head = wr_cut_head(&flusher->cut, share);
+	struct tally tally = tally_ring(share, head);
+
+	if (tally.open) {
+		/* ORDER none: relaxed. Of the claims, those that were taken are no longer here. */
+		atomic_store_explicit(&share->ring->lost,
+		                      head.count - share->taken.count + share->aborted,
+		                      memory_order_relaxed);
+		flusher->cut.aborted -= share->aborted;
+		tally.committed = 0;
+	} else {
+		flusher->cut.aborted += tally.aborted;
+	}
+	share->taken = head;
+	/* ORDER stats.heads: release, as in wr_cut_take(). */
+	atomic_store_explicit(&share->ring->cut_position, head.position, memory_order_release);
+	atomic_store_explicit(&share->ring->cut_count, head.count, memory_order_release);
+	return tally.committed;
+}
+
 void wr_flusher_end(struct wr_flusher *flusher)
 {
 	unsigned reason = flusher->broken ? WR_DROPPED_FATAL : WR_DROPPED_SHUTDOWN;
-	struct tally rings;
-	uint64_t hidden;
+	uint64_t claims;
 	uint32_t asked = 1;
 
 	wr_flusher_abandon(flusher); /* what lay behind them may still go, if the sink takes it */
 	(void)wr_flusher_turn(flusher, 0);
-	rings = tally_rings(flusher);
-	hidden = rings.open; /* behind a place that was never committed: gone with it */
-	flusher->left_in_rings = rings.committed + hidden;
-	wr_count(&flusher->counters, reason, rings.committed + hidden);
 	for (struct wr_batch *batch = flusher->live, *next; batch; batch = next) {
 		next = batch->live;
 		flusher->left_in_batches += batch->seen.records;
@@ -264,20 +329,15 @@ void wr_flusher_end(struct wr_flusher *flusher)
 		}
 	}
 	flusher->again = flusher->parked = NULL;
+	flusher->left_in_rings = tally_segments(flusher);
 	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
 		struct wr_share *share = wr_cut_share(&flusher->cut, id);
-		struct wr_place head;
 
-		if (!share)
-			continue;
-		head = wr_cut_head(&flusher->cut, share);
-		share->taken = head;
-		/* ORDER stats.heads: release, as in wr_cut_take(). */
-		atomic_store_explicit(&share->ring->cut_position, head.position,
-		                      memory_order_release);
-		atomic_store_explicit(&share->ring->cut_count, head.count, memory_order_release);
+		if (share)
+			flusher->left_in_rings += leave_ring(flusher, share);
 	}
-	flusher->cut.aborted += rings.aborted;
+	wr_count(&flusher->counters, reason, flusher->left_in_rings);
+	flusher->left_in_rings += wr_flusher_lost(flusher, &claims);
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);
 	wr_count_set(&flusher->counters, WR_TAKEN, 0);
 	flusher->next_segment = flusher->cut.segment_count;

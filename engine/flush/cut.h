@@ -57,6 +57,7 @@ struct wr_share {
 	uint64_t barrier;       /* position that the current barrier waits for */
 	uint64_t cut_ns;        /* no record above `taken` was pushed before */
 	uint64_t blocked_ns;    /* since when the ring is blocked, 0: it is not */
+	uint64_t aborted;       /* aborted claims ever taken */
 	struct wr_hold *first, **last;
 	uint32_t side_seen;     /* side entries below lie below the cut */
 	uint32_t rescan;        /* 1: walk the next cut, entries were dropped */

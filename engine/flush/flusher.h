@@ -159,6 +159,11 @@ void wr_flusher_abandon(struct wr_flusher *flusher);
 void wr_flusher_end(struct wr_flusher *flusher);
 /* The identity, by walking. thread: flusher, or owner after the end */
 void wr_flusher_audit(struct wr_flusher *flusher, struct weir_audit *ret);
+/*
+ * Records that close left where it could not count them for good, see leave_ring(): the places that
+ * are not claims. @ret_claims: claims of these rings, ever, that are no records. thread: any
+ */
+uint64_t wr_flusher_lost(const struct wr_flusher *flusher, uint64_t *ret_claims);
 /* Wakes the loop for a control request. thread: any */
 void wr_flusher_kick(struct wr_flusher *flusher);
 /* Records accepted so far, from the heads. thread: any */

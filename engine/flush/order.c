@@ -242,7 +242,6 @@ static int emit(struct wr_cut *cut, struct wr_share *share, struct wr_place to, 
 		last->end = to;
 		last->earliest_ns = share->cut_ns > cut->floor_ns ? share->cut_ns : cut->floor_ns;
 	}
-	cut->aborted += aborted;
 	share->sent = to;
 	return 0;
 }
@@ -291,7 +290,6 @@ static void forget_side(struct wr_share *share)
 int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns)
 {
 	uint32_t left = cut->set_count;
-	uint64_t aborted = cut->aborted;
 	int progress = 1, force = 0;
 
 	cut->floor_ns = floor_ns;
@@ -309,12 +307,15 @@ int wr_cut_take(struct wr_cut *cut, uint64_t now_ns, uint64_t floor_ns)
 
 			if (r < 0) { /* as if it had never begun */
 				cut->segment_count = 0;
-				cut->aborted = aborted;
 				return r;
 			}
 			progress |= r;
 			left += share->sent.count != share->cut.count;
 		}
+	}
+	for (uint32_t i = 0; i < cut->segment_count; i++) {
+		cut->shares[cut->segments[i].ring].aborted += cut->segments[i].aborted;
+		cut->aborted += cut->segments[i].aborted;
 	}
 	for (uint32_t i = 0; i < cut->set_count; i++) {
 		struct wr_share *share = &cut->shares[cut->set[i]];

@@ -82,6 +82,7 @@ struct wr_ring {
 	WR_LINE_ALIGNED _Atomic uint64_t tail;   /* released, 64-bit position */
 	_Atomic uint64_t cut_count;              /* taken, 64-bit count and position */
 	_Atomic uint64_t cut_position;
+	_Atomic uint64_t lost; /* 0; else places that close left, with all claims but those in it */
 };
 
 static_assert(offsetof(struct wr_ring, head) == 128, "the sections know these offsets");

@@ -81,11 +81,12 @@ static int map_mirrored(struct wr_rings *rings, uint32_t id, uint8_t **ret_data)
 	          -1, 0);
 	if (to == MAP_FAILED)
 		return -ENOMEM;
-	at = slack ? (uint8_t *)WR_ROUND_UP((uintptr_t)to, (uintptr_t)slack) : to;
-	if (at != to)
-		munmap(to, (size_t)(at - to));
-	if (slack && at + 2 * bytes < to + 2 * bytes + slack)
-		munmap(at + 2 * bytes, (size_t)(to + slack - at));
+	at = to;
+	if (slack) { /* a length of 0, when it was aligned already, is refused and does no harm */
+		at = (uint8_t *)WR_ROUND_UP((uintptr_t)to, (uintptr_t)slack);
+		(void)munmap(to, (size_t)(at - to));
+		(void)munmap(at + 2 * bytes, (size_t)(to + slack - at));
+	}
 	for (int half = 0; half < 2; half++) {
 		if (mmap(at + (uint64_t)half * bytes, bytes, PROT_READ | PROT_WRITE,
 		         MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
@@ -124,6 +125,7 @@ static void init_ring(struct wr_rings *rings, struct wr_ring *ring, enum wr_ring
 	atomic_store_explicit(&ring->tail, position, memory_order_relaxed);
 	atomic_store_explicit(&ring->cut_count, count, memory_order_relaxed);
 	atomic_store_explicit(&ring->cut_position, position, memory_order_relaxed);
+	atomic_store_explicit(&ring->lost, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->inside, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->pressed, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->refused_full, 0, memory_order_relaxed);

@@ -325,7 +325,8 @@ WEIR_API int weir_audit(struct weir *weir, struct weir_audit *ret);
 struct weir_close_report {
 	size_t size;                /* set by the caller */
 	uint64_t left;              /* records dropped at close: shutdown and fatal */
-	uint64_t left_in_rings;     /* of these, in no batch yet */
+	uint64_t left_in_rings;     /* of these, in no batch yet. A push that was stuck all the
+	                             * while and then fails leaves this, and the statistics */
 	uint64_t left_in_batches;   /* of these, in batches without a final verdict */
 	uint64_t claims_abandoned;  /* open claims given up */
 	uint32_t timed_out;         /* 1: the deadline passed */

@@ -128,7 +128,6 @@ void oracle_end(uint32_t producer, uint32_t number, int r)
 		       "push %u of producer %u answered %d, but the sink got its record", number,
 		       producer, r);
 		record->state = R_REFUSED;
-		life()->refused_late += life()->closing ? 1 : 0;
 		return;
 	}
 	accept(record);
@@ -239,7 +238,7 @@ static void check_identity(void)
 	S_TRUE(audit.residual == 0, "the identity is broken by %" PRId64, audit.residual);
 	/* Behind a place whose size nobody has told yet the engine cannot count. */
 	S_TRUE((audit.accepted >= accepted || pushing) &&
-	           audit.accepted <= accepted + pushing + life()->refused_late,
+	           audit.accepted <= accepted + pushing,
 	       "the engine accepted %" PRIu64 " records, the producers %" PRIu64
 	       " and %" PRIu64 " under way",
 	       audit.accepted, accepted, pushing);
@@ -352,7 +351,7 @@ void oracle_closed(int healed, const struct weir_close_report *report)
 {
 	struct weir_stats stats = { .size = sizeof(stats) };
 	struct weir_audit audit = { .size = sizeof(audit) };
-	uint64_t pushing = oracle_pushing(), gone, left, hidden;
+	uint64_t pushing = oracle_pushing(), gone, left;
 
 	(void)weir_stats(the_weir, &stats);
 	wr_flusher_audit(&the_weir->flusher, &audit);
@@ -364,14 +363,12 @@ void oracle_closed(int healed, const struct weir_close_report *report)
 	}
 	gone = stats.dropped_rejected + stats.dropped_timeout + stats.dropped_too_large +
 	       stats.dropped_fatal + stats.dropped_shutdown + stats.dead_lettered;
-	/* A place that close gave up and whose owner then gave it up as well is booked as dropped. */
-	S_TRUE(stats.accepted <= stats.delivered + gone && !stats.pending &&
-	           stats.delivered + gone - stats.accepted <= life()->refused_late + pushing,
+	S_TRUE(stats.accepted == stats.delivered + gone && !stats.pending,
 	       "after close: accepted %" PRIu64 ", delivered %" PRIu64 ", dropped %" PRIu64
 	       ", pending %" PRIu64,
 	       stats.accepted, stats.delivered, gone, stats.pending);
 	S_TRUE(stats.accepted >= life()->accepted &&
-	           stats.accepted <= life()->accepted + pushing + life()->refused_late,
+	           stats.accepted <= life()->accepted + pushing,
 	       "after close the engine has accepted %" PRIu64 " records, the producers %" PRIu64,
 	       stats.accepted, life()->accepted);
 	S_TRUE(stats.delivered == life()->delivered,
@@ -386,9 +383,7 @@ void oracle_closed(int healed, const struct weir_close_report *report)
 	left = count_place(P_RING) + count_place(P_BACK) + count_place(P_STUCK) +
 	       count_place(P_SINK);
 	gone = stats.dropped_timeout + stats.dropped_fatal + stats.dropped_shutdown;
-	/* What lies behind a place whose size nobody ever told counts, whatever it was. */
-	hidden = pushing ? count_state(R_ABORTED) + count_state(R_CLAIMED) : 0;
-	S_TRUE(gone >= left && gone <= left + pushing + life()->refused_late + hidden,
+	S_TRUE(gone >= left && gone <= left + pushing,
 	       "after close: %" PRIu64 " dropped, %" PRIu64 " without a verdict", gone, left);
 	/* Only the time of all attempts, a broken sink or the end of close may drop one. */
 	S_TRUE(!stats.dropped_fatal || watch_broken(), "dropped as fatal, but the sink works");

@@ -287,7 +287,6 @@ struct life {
 	uint32_t last_done[PRODUCERS_MAX]; /* index + 1 of the last delivered */
 	uint64_t accepted, delivered, rejected, single_splits;
 	uint64_t next_seq;
-	uint64_t refused_late;  /* while it was being closed: may have been booked as dropped */
 	uint64_t dirty;         /* changes; the identity is looked at after each */
 	int unordered;          /* the sink itself has broken the order of delivery */
 	int closing;            /* weir_close() was called */
