@@ -133,8 +133,9 @@ static int cut_and_decide(struct wr_flusher *flusher)
 		flusher->oldest_ns = flusher->busy_ns > floor ? flusher->busy_ns : floor;
 	}
 	flusher->busy_ns = t0;
-	if (!flusher->cut.starved)
-		flusher->keep_us = WR_DUE_INF;
+	if (flusher->cut.starved) /* and keeps its deadline */
+		return 1;
+	flusher->keep_us = WR_DUE_INF;
 	if (flusher->cut.any_blocked && policy->timer_mode == WEIR_MODE_ON &&
 	    policy->deadline_ns != WEIR_OFF)
 		flusher->keep_us = t0 / 1000 + policy->deadline_ns / 1000 + 1;

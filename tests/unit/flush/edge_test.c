@@ -69,6 +69,28 @@ Test(flush_edge, without_memory_for_a_batch_it_is_formed_later_and_nothing_is_lo
 	rig_close();
 }
 
+/* "b" moved the thread to another ring, and the note of its mark has no memory. */
+Test(flush_edge, what_a_cut_without_memory_leaves_keeps_its_deadline)
+{
+	rig_init();
+	rig.config.allocator = (struct weir_allocator){ give, take, NULL };
+	rig_open(0);
+	rig_push("x");
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn(); /* the list and a batch have their memory */
+	rig_push("a");
+	rig_on(1);
+	rig_push("b");
+	memory_is_gone = 1;
+	rig_pass(WEIR_SECONDS(2) + WEIR_MILLIS(1));
+	T_STR(rig.text, "x |a |");
+	memory_is_gone = 0;
+	rig_pass(WEIR_MILLIS(12));
+	T_STR(rig.text, "x |a |b |");
+	T_EQ(rig.log[2].cause, WEIR_CAUSE_DEADLINE);
+	rig_close();
+}
+
 Test(flush_edge, without_memory_for_the_list_of_a_cut_aborted_claims_are_counted_once)
 {
 	struct weir_claim claim;
