@@ -166,33 +166,40 @@ Test(flush_lost, other_rings_are_counted_as_ever)
 }
 
 #ifdef WR_TEST_POINTS
+static const char *close_at;
+static uint64_t left;
+
 static void close_here(const char *name)
 {
-	if (strcmp(name, "fallback.reserved") != 0)
+	if (strcmp(name, close_at) != 0)
 		return;
 	atomic_store(&wr_testpoint_hook, NULL);
-	T_EQ(close_late().left, 1);
+	left = close_late().left;
 }
 
-/* The push needs a timer, which nobody may set any more: its place is given up, and so it says. */
+/* It was about to set a timer, which nobody may any more: its place is given up, and so it says. */
 Test(flush_lost, a_push_that_needs_a_timer_after_close_is_refused_and_no_record)
 {
 	open_with(2);
+	close_at = "push.inside";
 	atomic_store(&wr_testpoint_hook, close_here);
 	T_EQ(weir_push(rig.weir, "late", 4), -ESHUTDOWN);
+	T_EQ(left, 1);
 	check(2, 0);
 	T_EQ(rig_stats().refused_closed, 1);
 	T_EQ(weir_free(rig.weir), 0);
 }
 
-/* Covered by the first one's timer: it commits, and is lost with what close left. */
+/* It needs no timer: it commits, and is lost with what close left. */
 Test(flush_lost, a_push_that_is_covered_commits_after_close_and_is_dropped)
 {
 	open_with(2);
 	rig.submit_answer = -EAGAIN;
 	rig_push("first");
+	close_at = "fallback.reserved";
 	atomic_store(&wr_testpoint_hook, close_here);
 	T_EQ(weir_push(rig.weir, "late", 4), 0);
+	T_EQ(left, 2);
 	check(4, 2);
 	T_EQ(weir_free(rig.weir), 0);
 }
