@@ -60,6 +60,12 @@ int wr_push_met_alarm(struct wr_push *push, struct wr_ring *ring)
 	r = wr_wake_slow(&push->weir->wake, &push->seen, push->max_age_us, &push->credit, &epoch);
 	if (r == 0 && push->max_age_us)
 		push->put.epoch = epoch;
+	/*
+	 * A place may have been reserved under a limit from before the flusher's sleep, and lie
+	 * behind a stop that it has put there since: nobody else may pass that stop for long.
+	 */
+	if (r == 0 && ring->kind == WR_RING_FALLBACK)
+		(void)wr_wake_limit(&push->weir->wake, ring, 0, &push->credit);
 	leave(&ring->inside);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The triggers, end to end on virtual time: real pushes, the real flusher, no clock but the test's. */
+#include "base/testpoint.h"
 #include "support/rig.h"
 
 static int event_is_written(void)
@@ -753,3 +754,43 @@ Test(flush_trigger, time_bounds_of_a_batch_enclose_its_records)
 	T_EQ(rig.log[0].latest_ns, rig.log[0].formed_ns);
 	rig_close();
 }
+
+#ifdef WR_TEST_POINTS
+static uint64_t limit_of_sleep;
+
+static void restore_limit(const char *name)
+{
+	if (strcmp(name, "fallback.reserved") != 0)
+		return;
+	atomic_store(&wr_testpoint_hook, NULL);
+	atomic_store(&rig_ring(0)->limit, limit_of_sleep);
+}
+
+/* It read the limit before the flusher moved it, and reserved after the flusher read the head. */
+Test(flush_trigger, a_place_reserved_under_the_limit_before_a_sleep_counts_for_the_byte_threshold)
+{
+	static char text[5001];
+	struct wr_ring *ring;
+
+	rig_init();
+	rig.config.threshold_bytes = 4096;
+	rig.config.deadline_ns = WEIR_OFF;
+	rig_open(0);
+	rig_push("x");
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+	ring = rig_ring(0);
+	limit_of_sleep = atomic_load(&ring->limit);
+	atomic_store(&ring->limit, wr_limit_make(wr_limit_epoch(limit_of_sleep), 0, WR_STOP_FULL,
+	                                         (uint32_t)ring->tail + SMALL_RING));
+	atomic_store(&wr_testpoint_hook, restore_limit);
+	vs.event_writes = 0;
+	memset(text, 'y', sizeof(text) - 1);
+	rig_push(text);
+	T_EQ(vs.event_writes, 1);
+	rig_turn();
+	T_EQ(rig.submits, 2);
+	T_EQ(rig.log[1].cause, WEIR_CAUSE_BYTES);
+	rig_close();
+}
+#endif
