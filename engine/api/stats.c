@@ -63,15 +63,17 @@ static uint64_t read_rings(const struct weir *weir, struct weir_stats *stats)
 static void read_flusher(const struct weir *weir, struct weir_stats *stats)
 {
 	const struct wr_counters *counters = &weir->flusher.counters;
-	uint64_t claims;
+	uint64_t claims, lost = wr_flusher_lost(&weir->flusher, &claims);
+	/* ORDER none: relaxed. Set for good, before the flusher ended and lost anything. */
+	uint32_t hopeless = atomic_load_explicit(&weir->wake.hopeless, memory_order_relaxed);
 
 	stats->delivered = wr_counted(counters, WR_DELIVERED);
 	stats->dropped_rejected = wr_counted(counters, WR_DROPPED_REJECTED);
 	stats->dropped_timeout = wr_counted(counters, WR_DROPPED_TIMEOUT);
 	stats->dropped_too_large = wr_counted(counters, WR_DROPPED_TOO_LARGE);
 	stats->dropped_fatal = wr_counted(counters, WR_DROPPED_FATAL);
-	stats->dropped_shutdown = wr_counted(counters, WR_DROPPED_SHUTDOWN) +
-	                          wr_flusher_lost(&weir->flusher, &claims);
+	stats->dropped_shutdown = wr_counted(counters, WR_DROPPED_SHUTDOWN);
+	*(hopeless ? &stats->dropped_fatal : &stats->dropped_shutdown) += lost;
 	stats->dead_lettered = wr_counted(counters, WR_DEAD_LETTERED);
 	stats->redelivered = wr_counted(counters, WR_REDELIVERED);
 	stats->batches = wr_counted(counters, WR_BATCHES);

@@ -165,6 +165,24 @@ Test(flush_lost, other_rings_are_counted_as_ever)
 	T_EQ(weir_free(rig.weir), 0);
 }
 
+Test(flush_lost, behind_a_broken_sink_it_is_the_sink_that_is_to_blame)
+{
+	struct wr_seen seen;
+
+	open_with(1);
+	rig.submit_answer = -EIO;
+	rig_push("y");
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+	seen = reserve(rig_ring(0));
+	T_EQ(weir_close(rig.weir, WEIR_SECONDS(1), NULL), -EPIPE);
+	T_EQ(rig_stats().dropped_fatal, 2);
+	T_EQ(rig_stats().dropped_shutdown, 0);
+	give_up(&seen);
+	T_EQ(rig_stats().dropped_fatal, 1);
+	T_EQ(weir_free(rig.weir), 0);
+}
+
 #ifdef WR_TEST_POINTS
 static const char *close_at;
 static uint64_t left;
