@@ -190,12 +190,6 @@ static void count_lateness(struct wr_flusher *flusher, const struct wr_batch *ba
 	         flusher->was_held ? WR_OVERRUNS_SINK : WR_OVERRUNS_SCHEDULER, 1);
 }
 
-static void park(struct wr_flusher *flusher, struct wr_batch *batch)
-{
-	batch->next = flusher->parked;
-	flusher->parked = batch;
-}
-
 /* Room for a partial verdict's bits, so that who completes needs no memory. Without it: a retry. */
 static void make_bitmap(struct wr_flusher *flusher, struct wr_batch *batch)
 {
@@ -256,8 +250,7 @@ static int submit(struct wr_flusher *flusher, struct wr_batch *batch)
 			flusher->sink_full = 1;
 		wr_batch_again(flusher, batch);
 	} else {
-		wr_release_hopeless(flusher, r);
-		park(flusher, batch);
+		wr_release_hopeless(flusher, r); /* the batch stays among the live ones */
 	}
 	return 0;
 }

@@ -328,7 +328,7 @@ void wr_flusher_end(struct wr_flusher *flusher)
 			wr_batch_final(flusher, batch, reason);
 		}
 	}
-	flusher->again = flusher->parked = NULL;
+	flusher->again = NULL;
 	flusher->left_in_rings = tally_segments(flusher);
 	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
 		struct wr_share *share = wr_cut_share(&flusher->cut, id);

@@ -122,7 +122,6 @@ struct wr_flusher {
 	uint64_t starved_ns;   /* no memory was left: try again then; 0: there is */
 	uint32_t was_held;     /* a batch had to wait for the sink since the last cut */
 	struct wr_batch *again; /* to be submitted again, by seq */
-	struct wr_batch *parked; /* without a sink to go to */
 	struct wr_batch *unused;
 	struct wr_batch *live; /* all without a final verdict */
 	_Atomic(struct wr_batch *) done; /* completed, newest first; pushed by any thread */

@@ -302,10 +302,8 @@ static void take(struct wr_flusher *flusher, struct wr_batch *batch)
 	case WEIR_FATAL:
 		break;
 	}
-	/* FATAL, or a verdict that does not exist: the sink is broken. The batch stays ours. */
+	/* FATAL, or a verdict that does not exist: the sink is broken. The batch stays live. */
 	wr_release_hopeless(flusher, batch->verdict.code ? batch->verdict.code : -EPIPE);
-	batch->next = flusher->parked;
-	flusher->parked = batch;
 }
 
 int wr_verdicts(struct wr_flusher *flusher)
