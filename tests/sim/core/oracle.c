@@ -253,6 +253,18 @@ static void check_identity(void)
 		       life()->delivered, audit.delivered);
 }
 
+/*
+ * A batch waits for its next attempt, and others behind it. The watch's own guess of when that is
+ * errs when the flusher took the verdict later than it could; that the wait is not too long is
+ * left to the deadlines.
+ */
+static int is_to_come_again(void)
+{
+	const struct wr_batch *again = the_weir->flusher.again;
+
+	return again && again->not_before_ns > vt_now;
+}
+
 /* Enough has gathered, the flusher sleeps, and nothing is to blame: somebody forgot to wake it. */
 static void check_thresholds(void)
 {
@@ -266,7 +278,7 @@ static void check_thresholds(void)
 	if (watch_is_held() || vt_now < starved_until || task_any_held() || oracle_claims() ||
 	    oracle_pushing() || life()->closing || sys_is_ready(the_weir->flusher.poll_fd))
 		return;
-	if (is_being_told())
+	if (is_being_told() || is_to_come_again())
 		return;
 	if (config->count_slack != WEIR_AUTO)
 		most += plan.cpus * config->count_slack;
