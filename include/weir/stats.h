@@ -5,9 +5,9 @@
  *     attempted = accepted + refused_full + refused_too_big + refused_closed + refused_context
  *     accepted  = delivered + dropped_* + dead_lettered + pending
  *
- * All counters are 64-bit and monotone; a reader subtracts two snapshots. One exception: a push that
- * was stuck all through weir_close() and then fails goes out of `accepted` and `dropped_*` again, of
- * both at once.
+ * All counters are 64-bit and monotone; a reader subtracts two snapshots. One exception: a push
+ * that was stuck all through weir_close() and then fails goes out of `accepted` and `dropped_*`
+ * again, of both at once.
  */
 #ifndef WEIR_STATS_H
 #define WEIR_STATS_H
