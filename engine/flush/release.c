@@ -22,13 +22,16 @@ static void release_to(const struct wr_flusher *flusher, struct wr_share *share,
 		memset(wr_ring_at(ring, share->released), 0, end - share->released);
 	share->released = end;
 	/*
+	 * ORDER flush.room: seq_cst. A push that finds the ring full after this tells again. Before
+	 * the tail: behind it, this would wipe out that the new room is used up as well.
+	 */
+	atomic_store_explicit(&ring->pressed, 0, memory_order_seq_cst);
+	/*
 	 * ORDER flush.release: release. Acquired by wr_wake_limit().
 	 * Gives:     what lies below the tail was read, or zeroed, before it is written again.
 	 * Otherwise: a producer overwrites a record that the sink still reads.
 	 */
 	atomic_store_explicit(&ring->tail, end, memory_order_release);
-	/* ORDER flush.room: seq_cst. A push that finds the ring full after this tells again. */
-	atomic_store_explicit(&ring->pressed, 0, memory_order_seq_cst);
 }
 
 static void wake_waiters(struct wr_flusher *flusher)

@@ -19,11 +19,17 @@
  * ring, but for those whose commit has found WAITED and whose owner is about to write the event: a
  * thread that stops there is as if it had stopped before its commit. Nothing is delivered twice, torn
  * or out of a thread's order, no slot is used again before it was released. When all producers are
- * through, a reached threshold is signalled. After close all that was accepted is delivered, or
- * booked as dropped behind a place that is open. No run goes on for ever: see LIVE.
+ * through, a reached threshold is signalled. After close accepted = delivered + dropped, with the
+ * answers that the pushes have given: of a ring that was left behind with an open place in it, what
+ * was dropped is what it held less what was given up, before or after. No run goes on for ever: LIVE.
  *
  *     run slice -DPUSH2=0 -DSLOTS=1
  *     live full -DPUSH2=0 -DSLOTS=1
+ *     run full -DSLOTS=1 -DCMAX=0
+ *     run full -DCLOSE -DPUSH2=0 -DSLOTS=1 -DCMAX=0
+ *     run soak -DRINGS=2 -DSLOTS=1 -DPUSH0=2 -DPUSH1=0 -DCMAX=0
+ *     run soak -DPUSH2=0 -DSLOTS=2
+ *     run soak -DCLOSE -DPUSH2=0 -DSLOTS=2 -DCMAX=0
  *     mutant slice M_COMMIT_FIRST -DPUSH2=0
  *     mutant slice M_COMMIT_BEFORE_COPY -DPUSH2=0
  *     mutant slice M_FORGET_WAITED -DPUSH2=0
@@ -32,6 +38,8 @@
  *     mutant slice M_NO_RECHECK -DPUSH2=0
  *     mutant slice M_PASS_OPEN -DPUSH2=0
  *     mutant slice M_ZERO_LATE -DPUSH2=0 -DPUSH1=2 -DSLOTS=1
+ *     mutant slice M_BOOK_BLIND -DCLOSE -DPUSH2=0 -DCMAX=0
+ *     mutant slice M_TAKEN_TWICE -DCLOSE -DPUSH2=0 -DCMAX=0
  *     mutant full M_ALARM_FIRST -DPUSH2=0
  *     mutant full M_ALARM_SEEN_LATE -DPUSH2=0
  *     mutant full M_NOT_FREED -DTHR=3 -DSLOTS=4 -DPUSH1=2 -DCMAX=0
@@ -94,28 +102,31 @@ byte through;           /* producers that have pushed everything */
 byte fired;              /* how often the timer has gone off amid pushes */
 byte owed;              /* commits that found WAITED and have not written the event yet */
 byte accepted, delivered, dropped;
-byte given_up;          /* places booked as dropped that were, or have become, no records */
+byte not_taken;         /* answers that were not 0 */
+byte given_up[RINGS];   /* claims begun and not committed, as the engine counts them */
+byte passed_by[RINGS];  /* of these the flusher has taken */
+byte lost[RINGS];       /* places left behind where one was open, with those above */
 byte expected[THREADS]; /* number of the thread's next record to be delivered */
 
 #define COVERED (timer != 0 || event)
 #define STATE(r, n) hdr[SLOT(r, taken[r] + n)]
 #define FREE_AT(r) ((taken[r] != head[r] && STATE(r, 0) == COMMITTED) || \
 	(head[r] - taken[r] > 1 && STATE(r, 0) == ABORTED && STATE(r, 1) == COMMITTED))
+#define LOST(r) (lost[r] != 0 -> lost[r] - given_up[r] : 0)
 #if RINGS == 1
+#define PLACES (head[0] - given_up[0])
+#define ALL_LOST LOST(0)
 #define CAN_BE_TAKEN (FREE_AT(0))
 #define DRAINED (head[0] == taken[0])
 #else
+#define PLACES (head[0] - given_up[0] + head[1] - given_up[1])
+#define ALL_LOST (LOST(0) + LOST(1))
 #define CAN_BE_TAKEN (FREE_AT(0) || FREE_AT(1))
 #define DRAINED (head[0] == taken[0] && head[1] == taken[1])
 #endif
 #define LEFT (accepted - delivered - dropped)
 #define NOTHING_STRANDED (!asleep || COVERED || !CAN_BE_TAKEN || owed != 0)
 
-#ifdef M_CLOSE_APART
-#define NOT_CLOSED true
-#else
-#define NOT_CLOSED !closed[r]
-#endif
 #ifdef M_COMMIT_FIRST
 #define COVER_FIRST false
 #define BACK after
@@ -140,7 +151,7 @@ byte expected[THREADS]; /* number of the thread's next record to be delivered */
 proctype Producer(byte me; byte r; byte most)
 {
 	byte pushed, number, h, epoch, trip, base, gained, of_epoch, slot;
-	bool credited, redo, waited, give_up;
+	bool credited, redo, waited;
 	short d;
 
 	do
@@ -160,7 +171,7 @@ reserve:
 		fi;
 		atomic {
 			if
-			:: head[r] == h && NOT_CLOSED -> head[r]++; slot = SLOT(r, h);
+			:: head[r] == h && !closed[r] -> head[r]++; slot = SLOT(r, h);
 				assert(head[r] - tail[r] <= SLOTS)
 			:: else -> goto reserve
 			fi
@@ -221,20 +232,20 @@ kick:
 	goto end;
 
 limit:
-	atomic { h = 0;
+	atomic { h = 0; /* unreached SLOTS=2+!CLOSE: never full */
 		if
 		:: lim_closed[r] -> goto refused
 		:: else
 		fi };
 	if
-	:: head[r] + 1 > tail[r] + SLOTS -> /* no room */
-		atomic { pushed++;
+	:: head[r] + 1 > tail[r] + SLOTS -> /* no room */ /* unreached SLOTS=2: never full */
+		atomic { pushed++; not_taken++; /* unreached SLOTS=2: never full */
 			if
-			:: pressed[r] -> goto next
-			:: else -> pressed[r] = 1
+			:: pressed[r] -> goto next /* unreached SLOTS=2: never full */
+			:: else -> pressed[r] = 1 /* unreached SLOTS=2: never full */
 			fi };
-		bits[r] = 1;
-		of_epoch = sum_epoch;
+		bits[r] = 1; /* unreached SLOTS=2: never full */
+		of_epoch = sum_epoch; /* unreached SLOTS=2: never full */
 		atomic {
 			if
 			:: due != BUSY && sum_epoch == of_epoch -> event = 1
@@ -306,15 +317,16 @@ step6:
 	};
 
 give_place_up:
-	atomic { epoch = 0; trip = 0; base = 0; /* unreached: nobody closes */
-		waited = FOUND_WAITED; hdr[slot] = ABORTED; owed = owed + waited; /* unreached: nobody closes */
-		slot = 0; h = 0; given_up = given_up + ended; assert(NOTHING_STRANDED) }; /* unreached: nobody closes */
+	given_up[r]++; /* unreached !CLOSE: nobody closes */
+	atomic { epoch = 0; trip = 0; base = 0; /* unreached !CLOSE: nobody closes */
+		waited = FOUND_WAITED; hdr[slot] = ABORTED; owed = owed + waited; /* unreached !CLOSE: nobody closes */
+		slot = 0; assert(NOTHING_STRANDED) }; /* unreached !CLOSE: nobody closes */
 	if
-	:: waited -> atomic { event = 1; owed--; waited = 0 } /* unreached: nobody closes */
+	:: waited -> atomic { event = 1; owed--; waited = 0 } /* unreached !CLOSE: nobody closes */
 	:: else
 	fi;
 refused: /* others' records may have been credited */
-	atomic { h = 0; pushed = most; goto after };
+	atomic { h = 0; not_taken++; pushed++; goto after }; /* unreached !CLOSE: nobody closes */
 end:
 	atomic {
 		through++;
@@ -407,10 +419,12 @@ end_buffer:
 #else
 #define ASK_TO_BE_WOKEN hdr[SLOT(i, cutto[i])] = WAITED
 #endif
-#ifdef M_LIMIT_PAST_TAIL
-#define ROOM(i) (taken[i] + SLOTS)
+#if defined(M_BOOK_BLIND) /* once and for all: who gives its place up later is not heard of */
+#define LEAVE_BEHIND dropped = dropped + head[i] - taken[i] + passed_by[i] - given_up[i]
+#elif defined(M_TAKEN_TWICE)
+#define LEAVE_BEHIND lost[i] = head[i] - taken[i]
 #else
-#define ROOM(i) (tail[i] + SLOTS)
+#define LEAVE_BEHIND lost[i] = head[i] - taken[i] + passed_by[i]
 #endif
 
 proctype Flusher()
@@ -441,7 +455,7 @@ end_wait:
 		:: d == INF -> atomic { timer_seen = 0; d = 0; goto sleep }
 		:: IS_TIME(d) && TIME(d) > passed ->
 			if
-			:: passed = TIME(d)
+			:: passed = TIME(d) /* unreached CLOSE+SLOTS=1: it wakes for the full ring or the end */
 			:: timer_seen = 0; goto arm
 			fi
 		:: else
@@ -491,7 +505,7 @@ S3:
 				sum = sum + credited[i] - taken[i] };
 			atomic {
 				if
-				:: !lim_closed[i] -> lim[i] = ROOM(i)
+				:: !lim_closed[i] -> lim[i] = tail[i] + SLOTS
 				:: else
 				fi }
 		:: else
@@ -505,11 +519,11 @@ S5:
 	:: else ->
 		if
 		:: in_set[i] && head[i] != dealt[i] && LOOK_AGAIN ->
-			c = head[i];
+			c = head[i]; /* unreached CLOSE: it wakes for the full ring or the end */
 			atomic {
 				if
 				:: a_base[i] == dealt[i] && a_trip[i] == dealt[i] + 1 ->
-					a_base[i] = c; a_trip[i] = c + 1; yes = 1
+					a_base[i] = c; a_trip[i] = c + 1; yes = 1 /* unreached CLOSE: it wakes for the full ring or the end */
 				:: else
 				fi };
 			if
@@ -567,26 +581,26 @@ S6:
 		if
 		:: !some && !any_blocked -> keep = 0; goto asleep_now
 		:: !some && any_blocked -> goto asleep_now
-		:: else -> some = 0
+		:: else -> some = 0 /* unreached CLOSE+SLOTS=1: it wakes for the full ring or the end */
 		fi };
 arm:
-	d = due;
+	d = due; /* unreached CLOSE+SLOTS=1: it wakes for the full ring or the end */
 	if
-	:: d == INF || (keep != 0 && TIME(d) > keep) ->
+	:: d == INF || (keep != 0 && TIME(d) > keep) -> /* unreached CLOSE+SLOTS=1: it wakes for the full ring or the end */
 		atomic {
 			if
 			:: due == d ->
 				if
-				:: keep == 0 -> clock++; keep = clock
+				:: keep == 0 -> clock++; keep = clock /* unreached CLOSE: it wakes for the full ring or the end */
 				:: else
 				fi;
-				seq++; due = PUBLISHED(keep); d = due
+				seq++; due = PUBLISHED(keep); d = due /* unreached CLOSE+SLOTS=1: it wakes for the full ring or the end */
 			:: else -> goto arm
 			fi
 		}
 	:: else
 	fi;
-	timer = TIME(d);
+	timer = TIME(d); /* unreached CLOSE+SLOTS=1: it wakes for the full ring or the end */
 	atomic {
 		if
 		:: due == d -> due = d | 1
@@ -616,7 +630,7 @@ release: /* the batch goes out; a slot is zeroed, then the tail lets producers i
 				d = what[c] - 1;
 				assert(expected[d / 4] == d % 4);
 				expected[d / 4]++; delivered++; d = 0
-			:: else -> assert(hdr[c] == ABORTED) /* unreached: nobody closes */
+			:: else -> assert(hdr[c] == ABORTED); passed_by[i]++ /* unreached !CLOSE: nobody closes */
 			fi;
 			taken[i]++ };
 #ifdef M_ZERO_LATE
@@ -633,25 +647,34 @@ release: /* the batch goes out; a slot is zeroed, then the tail lets producers i
 	od;
 	atomic { i = 0; keep = 0;
 		if
-		:: any_blocked -> clock++; keep = clock /* unreached SLOTS=1: then nothing is taken beside it */
+		:: any_blocked -> clock++; keep = clock /* unreached SLOTS=1+!RINGS=2: then nothing is taken beside it */
 		:: else
 		fi;
 		any_blocked = 0; total = 0; brim = 0; goto cut };
 
-over:
-	atomic { i = 0; /* unreached: nobody closes */
+over: /* leave_ring(), of each */
+	asleep = 0; /* unreached !CLOSE: nobody closes */
+	do
+	:: i == RINGS -> break /* unreached !CLOSE: nobody closes */
+	:: else ->
+		cutto[i] = taken[i]; /* unreached !CLOSE: nobody closes */
 		do
-		:: i == RINGS -> break /* unreached: nobody closes */
-		:: else ->
-			do
-			:: taken[i] == head[i] -> break /* unreached: nobody closes */
-			:: else -> given_up = given_up + (hdr[SLOT(i, taken[i])] == ABORTED); /* unreached: nobody closes */
-				dropped++; taken[i]++ /* unreached: nobody closes */
-			od;
-			i++
+		:: cutto[i] == head[i] -> break /* unreached !CLOSE: nobody closes */
+		:: else -> atomic {
+			if
+			:: IS_OPEN(hdr[SLOT(i, cutto[i])]) -> yes = 1; break /* unreached !CLOSE: nobody closes */
+			:: else -> c = c + (hdr[SLOT(i, cutto[i])] == COMMITTED); cutto[i]++ /* unreached !CLOSE: nobody closes */
+			fi }
 		od;
-		ended = 1 } /* unreached: nobody closes */
-} /* unreached: nobody closes, so it has no end */
+		atomic {
+			if
+			:: yes -> LEAVE_BEHIND
+			:: else -> dropped = dropped + c /* unreached !CLOSE: nobody closes */
+			fi;
+			taken[i] = head[i]; yes = 0; c = 0; cutto[i] = 0; i++ } /* unreached !CLOSE: nobody closes */
+	od;
+	ended = 1 /* unreached !CLOSE: nobody closes */
+} /* unreached !CLOSE: nobody closes, so it has no end */
 
 #ifdef CLOSE
 proctype Closer()
@@ -681,7 +704,10 @@ proctype Judge()
 {
 end_judge:
 	timeout -> assert(through == THREADS && (ended || (asleep && timer == 0 && !event)));
-	assert(accepted + given_up == delivered + dropped && owed == 0 && (dropped == 0 || late))
+	assert(owed == 0 && (dropped + ALL_LOST == 0 || late));
+	assert(accepted + not_taken == PUSH0 + PUSH1 + PUSH2);
+	assert(accepted == PLACES);
+	assert(accepted == delivered + dropped + ALL_LOST)
 }
 
 init {

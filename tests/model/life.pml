@@ -23,6 +23,7 @@
  *
  *     run slice -DTHREADS=1 -DNPUSH=4
  *     live slice -DTHREADS=1 -DNPUSH=2
+ *     run full -DTHREADS=2 -DNPUSH=1
  *     mutant slice M_COUNT_LATE -DTHREADS=1 -DNPUSH=2
  *     mutant slice M_NUMBER_KEPT -DTHREADS=1 -DNPUSH=2
  *     mutant slice M_NO_LOOK_AT_CLOSING -DTHREADS=1 -DNPUSH=2
@@ -172,26 +173,26 @@ limit: /* wr_push_met_limit() */
 		atomic { ring_inside[r]--; goto section }
 	:: !lim_closed[r] && head[r] - taken[r] >= ROOM
 	fi;
-	CALL(EVENT);
-	atomic { ring_inside[r]-- };
+	CALL(EVENT); /* unreached NPUSH=1: never full */
+	atomic { ring_inside[r]-- }; /* unreached NPUSH=1: never full */
 	/* wait_for_room() */
-	atomic { DRAIN(r); waiters++ };
-	atomic { seq = release_seq };
+	atomic { DRAIN(r); waiters++ }; /* unreached NPUSH=1: never full */
+	atomic { seq = release_seq }; /* unreached NPUSH=1: never full */
 	if
-	:: closing
+	:: closing /* unreached NPUSH=1: never full */
 	:: !closing;
 		if
-		:: head[r] - taken[r] < ROOM
+		:: head[r] - taken[r] < ROOM /* unreached NPUSH=1: never full */
 		:: head[r] - taken[r] >= ROOM;
 			atomic {
 				if
 				:: release_seq == seq -> sleeping[me] = 1
 				:: else
 				fi };
-			!sleeping[me]
+			!sleeping[me] /* unreached NPUSH=1: never full */
 		fi
 	fi;
-	atomic { DRAIN(r); waiters--; seq = 0; goto section };
+	atomic { DRAIN(r); waiters--; seq = 0; goto section }; /* unreached NPUSH=1: never full */
 
 refused:
 	atomic { pushed = NPUSH; goto after };

@@ -19,14 +19,33 @@
  * not asleep over a threshold of bytes (and a stop for each ring), a passed watermark, or a ring
  * that a push has found full. No run goes on for ever: see LIVE.
  *
- *     run slice -DTB=1 -DMARK=1 -DSIZE=2 -DNPUSH=2
- *     mutant slice M_NOT_CREDITED -DTB=1 -DMARK=1 -DSIZE=2 -DNPUSH=2
- *     mutant slice M_DEAL_REOPENS -DCLOSE
- *     mutant slice M_LIMIT_STORE -DCLOSE
+ *     run slice -DTB=1 -DMARK=9 -DSIZE=9 -DPUSH0=2 -DPUSH1=2
+ *     run slice -DTB=9 -DMARK=3 -DSIZE=4 -DPUSH0=5 -DPUSH1=1
+ *     run slice -DTB=9 -DMARK=9 -DSIZE=1 -DPUSH0=4 -DPUSH1=0
+ *     run full -DTB=1 -DMARK=1 -DSIZE=2 -DPUSH0=2 -DPUSH1=2
+ *     run full -DCHANGE -DTB=2 -DMARK=9 -DSIZE=9 -DPUSH0=2 -DPUSH1=2
+ *     run full -DCLOSE -DTB=2 -DMARK=1 -DSIZE=2 -DPUSH0=3 -DPUSH1=1
+ *     live full -DTB=1 -DMARK=9 -DSIZE=9 -DPUSH0=2 -DPUSH1=2
+ *     mutant slice M_PRESSED_BEHIND_TAIL -DTB=9 -DMARK=9 -DSIZE=1 -DPUSH0=4 -DPUSH1=0
+ *     mutant slice M_NO_LEVEL -DTB=9 -DMARK=9 -DSIZE=1 -DPUSH0=4 -DPUSH1=0
+ *     mutant slice M_STOP_HIDES -DTB=9 -DMARK=1 -DSIZE=3 -DPUSH0=3 -DPUSH1=0
+ *     mutant slice M_TOLD_FIRST -DTB=1 -DMARK=9 -DSIZE=9 -DPUSH0=2 -DPUSH1=2
+ *     mutant slice M_ONE_TELLS -DTB=1 -DMARK=9 -DSIZE=9 -DPUSH0=2 -DPUSH1=2
+ *     mutant slice M_NOT_CREDITED -DTB=1 -DMARK=9 -DSIZE=9 -DPUSH0=2 -DPUSH1=2
+ *     mutant slice M_NO_MEMBARRIER -DCLOSE -DTB=2 -DMARK=1 -DSIZE=2 -DPUSH0=2 -DPUSH1=1
+ *     mutant slice M_DEAL_REOPENS -DCLOSE -DTB=2 -DMARK=1 -DSIZE=2 -DPUSH0=2 -DPUSH1=1
+ *     mutant slice M_LIMIT_STORE -DCLOSE -DTB=2 -DMARK=1 -DSIZE=2 -DPUSH0=2 -DPUSH1=1
  */
-#ifndef NPUSH
-#define NPUSH 3
+#ifndef PUSH0
+#define PUSH0 3
 #endif
+#ifndef PUSH1
+#define PUSH1 3
+#endif
+#ifndef PUSH2
+#define PUSH2 3
+#endif
+#define NPUSH (me == 0 -> PUSH0 : (me == 1 -> PUSH1 : PUSH2))
 #ifndef TB
 #define TB 3
 #endif
@@ -82,6 +101,11 @@ byte refused[RINGS];      /* pushes that found the ring full since it was last r
 #else
 #define MULTIPLE (c / tb >= 2 && c / tb != before / tb)
 #endif
+#ifdef M_STOP_HIDES
+#define PASSES_WATERMARK false
+#else /* and perhaps a stop before it as well */
+#define PASSES_WATERMARK (head[r] + 1 > taken[r] + MARK && taken[r] + MARK >= head[r])
+#endif
 #ifdef M_LIMIT_STORE
 #define UNCHANGED true
 #else
@@ -120,10 +144,10 @@ after:
 		:: counted -> mark = epoch;
 			atomic { DRAIN(r); c = bytes; first = 0; counted = 0;
 				if
-				:: c >= tb && !signalled -> signalled = 1; first = 1
+				:: c >= tb && !signalled -> signalled = 1; first = 1 /* unreached TB=9: so many never lie there */
 				:: c >= tb && signalled && !MULTIPLE -> mark = 255
 				:: c >= tb && signalled && MULTIPLE
-				:: else -> mark = 255
+				:: else -> mark = 255 /* unreached MARK=1+TB=2: what is counted first is two */
 				fi;
 				c = 0; before = 0 };
 			if
@@ -136,9 +160,9 @@ after:
 pressed_too:
 		if
 		:: pressure ->
-			atomic { DRAIN(r); mark = epoch; pressure = 0 };
+			atomic { DRAIN(r); mark = epoch; pressure = 0 }; /* unreached MARK=9, MARK=2: no push is left to pass it */
 			if
-			:: busy
+			:: busy /* unreached SIZE=1: no watermark */
 			:: else -> goto tell_first
 			fi
 		:: else
@@ -148,10 +172,10 @@ pressed_too:
 	goto end;
 
 tell_first:
-	atomic { DRAIN(r); first = 0;
+	atomic { DRAIN(r); first = 0; /* unreached SIZE=1: only a full ring tells */
 		if
-		:: telling == mark -> goto pressed_too
-		:: else -> telling = mark
+		:: telling == mark -> goto pressed_too /* unreached SIZE=1: only a full ring tells */
+		:: else -> telling = mark /* unreached SIZE=1: only a full ring tells */
 		fi };
 tell:
 	if
@@ -200,20 +224,20 @@ alarm:
 limit: /* wr_wake_limit() */
 	atomic { l = l_epoch[r]; pos = l_pos[r]; kind = l_kind[r];
 		if
-		:: kind == CLOSED -> l = 0; pos = 0; kind = 0; pushed = NPUSH; goto after /* unreached NPUSH=2: nobody closes */
+		:: kind == CLOSED -> l = 0; pos = 0; kind = 0; pushed = NPUSH; goto after /* unreached !CLOSE: nobody closes */
 		:: else
 		fi };
 	t = tail[r];
 	if
 	:: head[r] + 1 > t + SIZE ->
-		atomic { DRAIN(r); pushed++; refused[r] = refused[r] + (head[r] + 1 > tail[r] + SIZE); first = (pressed[r] <= 2); pressed[r]++; /* unreached NPUSH=2: never full */
-			l = 0; pos = 0; kind = 0; t = 0 }; /* unreached NPUSH=2: never full */
+		atomic { DRAIN(r); pushed++; refused[r] = refused[r] + (head[r] + 1 > tail[r] + SIZE); first = (pressed[r] <= 2); pressed[r]++; /* unreached PUSH0=2: never full */
+			l = 0; pos = 0; kind = 0; t = 0 }; /* unreached PUSH0=2: never full */
 		if
 		:: first -> first = 0;
-			atomic { DRAIN(r); bits[r] = 1 }; /* unreached NPUSH=2: never full */
-			mark = epoch; /* unreached NPUSH=2: never full */
+			atomic { DRAIN(r); bits[r] = 1 }; /* unreached PUSH0=2: never full */
+			mark = epoch; /* unreached PUSH0=2: never full */
 			if
-			:: busy -> mark = 0; goto after /* unreached NPUSH=2: never full */
+			:: busy -> mark = 0; goto after /* unreached PUSH0=2: never full */
 			:: else -> goto tell
 			fi
 		:: else -> goto after
@@ -228,12 +252,12 @@ limit: /* wr_wake_limit() */
 		if
 		:: !busy ->
 			if
-			:: kind != WATERMARK && taken[r] + MARK > head[r] + 1 && next > taken[r] + MARK ->
-				next = taken[r] + MARK; nkind = WATERMARK /* unreached MARK=1: the mark is nearer */
+			:: kind != WATERMARK && taken[r] + MARK >= head[r] + 1 && next > taken[r] + MARK ->
+				next = taken[r] + MARK; nkind = WATERMARK /* unreached MARK=1, MARK=2, MARK=9: never the nearest */
 			:: else
 			fi;
 			if
-			:: next > head[r] + 2 -> next = head[r] + 2; nkind = BYTES /* unreached MARK=1: the mark is nearer */
+			:: next > head[r] + 2 -> next = head[r] + 2; nkind = BYTES /* unreached MARK=1, MARK=2, SIZE=1: never the nearest */
 			:: else
 			fi
 		:: else
@@ -257,10 +281,15 @@ moved:
 			:: else
 			fi;
 			counted = 1; c = 0
-		:: kind == WATERMARK -> pressure = 1
 		:: else
 		fi;
-		pos = 0; kind = 0;
+		pos = 0 };
+	atomic {
+		if
+		:: kind == WATERMARK || PASSES_WATERMARK -> pressure = 1
+		:: else
+		fi;
+		kind = 0;
 		goto section };
 end:
 	through++
@@ -326,7 +355,7 @@ cut:
 				fi;
 				kept[i] = 1 };
 			if
-			:: h && pressed[i] -> full_ring = 1 /* unreached NPUSH=2: never full */
+			:: h && pressed[i] -> full_ring = 1 /* unreached PUSH0=2: never full */
 			:: else
 			fi
 		:: else
@@ -353,11 +382,11 @@ S3:
 			atomic { bytes = bytes + h - taken[i] };
 			atomic { next = tail[i] + SIZE; nkind = FULL;
 				if
-				:: next > taken[i] + MARK -> next = taken[i] + MARK; nkind = WATERMARK
+				:: next > taken[i] + MARK -> next = taken[i] + MARK; nkind = WATERMARK /* unreached MARK=2, MARK=9: never the nearest */
 				:: else
 				fi;
 				if
-				:: next > h + 1 -> next = h + 1; nkind = BYTES /* unreached MARK=1: the mark is nearer */
+				:: next > h + 1 -> next = h + 1; nkind = BYTES /* unreached MARK=1, SIZE=1: never the nearest */
 				:: else
 				fi;
 				if
@@ -384,7 +413,7 @@ S6:
 				fi;
 				kept[i] = (h != 0) };
 			if
-			:: h && pressed[i] -> full_ring = 1 /* unreached NPUSH=2: never full */
+			:: h && pressed[i] -> full_ring = 1 /* unreached PUSH0=2, MARK=3, CLOSE: never full by then */
 			:: else
 			fi
 		:: else
@@ -393,7 +422,7 @@ S6:
 	od;
 	i = 0;
 	if
-	:: total && LEVEL -> atomic { total = 0; fullest = 0; full_ring = 0; goto work }
+	:: total && LEVEL -> atomic { total = 0; fullest = 0; full_ring = 0; goto work } /* unreached MARK=3: one push is left by then */
 	:: else -> atomic { total = 0; fullest = 0; full_ring = 0; goto sleep }
 	fi;
 release:

@@ -21,8 +21,9 @@
  *
  * CFGA: two threads on one CPU. CFGB: one on each of two. CFGC: two and one. URGENT: thread 0 pushes
  * with a max age. CHANGE: once, while it is busy, the flusher changes the threshold to THR2 and turns
- * the deadline on or off. NPUSH pushes each; a timer goes off CMAX times amid pushes, and as often as
- * it is set behind them; threshold THR, stride STR. M_*: mutants, each takes one piece away.
+ * the deadline on or off. NPUSH pushes each, of thread 1 PUSH1; a timer goes off CMAX times amid
+ * pushes, and as often as it is set behind them; threshold THR, stride STR. M_*: mutants, each takes
+ * one piece away.
  *
  *     run slice -DCFGA
  *     run slice -DCFGB
@@ -44,8 +45,8 @@
  *     mutant slice M_BIT_AFTER -DCFGB
  *     mutant slice M_AFTER_NO_FENCE -DCFGB
  *     mutant slice M_ALARM_FIRST -DCFGA
- *     mutant full M_STALE_NOT_SET -DCFGA -DCMAX=2
- *     run full -DCFGB -DCHANGE
+ *     mutant soak M_STALE_NOT_SET -DCFGB -DPUSH1=2 -DCMAX=2 -DTHR=9
+ *     run full -DCFGB -DCHANGE -DDEADLINE_ON=0
  *     run full -DCFGB -DCHANGE -DDEADLINE_ON=1
  *     run full -DCFGB -DCHANGE -DTHR=1 -DTHR2=2
  *     mutant full M_INF_NO_SEQ -DCFGB -DCHANGE -DTHR=1 -DTHR2=2
@@ -58,6 +59,11 @@
 #endif
 #ifndef NPUSH
 #define NPUSH 1
+#endif
+#ifdef PUSH1
+#define MOST (me == 1 -> PUSH1 : NPUSH)
+#else
+#define MOST NPUSH
 #endif
 #ifndef THR2
 #define THR2 1
@@ -206,7 +212,7 @@ proctype Producer(byte me)
 	WORD d;
 
 	do
-	:: pushed == NPUSH -> break
+	:: pushed == MOST -> break
 	:: else ->
 section:
 		atomic { ON ->
@@ -716,7 +722,7 @@ arm:
 	:: d == NEVER -> goto sleep
 	:: else
 	fi;
-	timer = TIME(d);
+	timer = TIME(d); /* unreached DEADLINE_ON=0: once it is on, one record is a batch */
 	atomic {
 		if
 		:: due == d -> due = d | 1
