@@ -19,6 +19,12 @@ static void *map_private(size_t bytes)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+static void unmap(void *at, size_t bytes)
+{
+	if (at)
+		munmap(at, bytes);
+}
+
 int wr_rings_reserve(struct wr_rings *rings)
 {
 	if (rings->page)
@@ -27,12 +33,9 @@ int wr_rings_reserve(struct wr_rings *rings)
 	rings->by_id = map_private(BY_ID_BYTES);
 	rings->control = map_private(WR_RING_IDS * sizeof(struct wr_ring));
 	if (!rings->page || !rings->by_id || !rings->control) {
-		if (rings->page)
-			munmap(rings->page, PAGE_BYTES);
-		if (rings->by_id)
-			munmap(rings->by_id, BY_ID_BYTES);
-		if (rings->control)
-			munmap(rings->control, WR_RING_IDS * sizeof(struct wr_ring));
+		unmap(rings->page, PAGE_BYTES);
+		unmap(rings->by_id, BY_ID_BYTES);
+		unmap(rings->control, WR_RING_IDS * sizeof(struct wr_ring));
 		rings->page = NULL;
 		rings->by_id = NULL;
 		rings->control = NULL;

@@ -64,7 +64,8 @@ void wr_rings_close(struct wr_rings *rings);
 
 static inline struct wr_ring *wr_rings_by_id(const struct wr_rings *rings, uint32_t id)
 {
-	if (!id || id >= WR_RING_IDS)
+	WR_ASSERT_HOT(id < WR_RING_IDS); /* 12 bits in an order word; no higher one is given out */
+	if (!id)
 		return NULL;
 	/* ORDER rings.made: acquire. */
 	return atomic_load_explicit(&rings->by_id[id], memory_order_acquire);

@@ -163,6 +163,8 @@ static int sys_poll_ctl(int poll_fd, int op, int fd, uint32_t events, uint64_t t
 	struct fd *member = fd_of(fd);
 
 	(void)events;
+	if (vs.poll_ctl_fails && !--vs.poll_ctl_fails)
+		return -ENOSPC;
 	if (!member)
 		return -EBADF;
 	member->poll_fd = op == EPOLL_CTL_DEL ? 0 : poll_fd;

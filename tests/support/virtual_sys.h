@@ -17,6 +17,7 @@ struct virtual_sys {
 	uint64_t wall_ns;
 	/* calls since vs_forget() */
 	uint32_t timer_sets, timer_disarms, event_writes, membarriers, futex_wakes, futex_waits, polls;
+	uint32_t poll_ctl_fails; /* 1: the next poll_ctl() fails, 2: the one after it, ... */
 	uint32_t slept_for_ever; /* waits without a bound that nothing would have ended */
 	/* looked in from, when set */
 	void (*on_membarrier)(void);

@@ -119,14 +119,13 @@ Test(ring_rings, ids_are_unique_and_lead_back_to_their_rings)
 	T_EQ(wr_rings_last_id(&rings), 40);
 }
 
-Test(ring_rings, no_ring_has_id_0_or_one_beyond_the_last)
+Test(ring_rings, no_ring_has_id_0_or_one_that_was_not_given_out)
 {
 	rings_begin(&rings, SMALL_RING, 1);
 	get(WR_RING_RSEQ, 0);
 	T_TRUE(!wr_rings_by_id(&rings, 0));
 	T_TRUE(!wr_rings_by_id(&rings, 2));
-	T_TRUE(!wr_rings_by_id(&rings, WR_RING_IDS));
-	T_TRUE(!wr_rings_by_id(&rings, UINT32_MAX));
+	T_TRUE(!wr_rings_by_id(&rings, WR_RING_IDS - 1));
 }
 
 Test(ring_rings, a_bitmap_reaches_the_last_id)
