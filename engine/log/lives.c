@@ -30,7 +30,7 @@ int wr_log_lives_open(const struct wr_log_lives *lives, uint64_t number)
 	return r;
 }
 
-/* What its first good block says; nothing is known of a segment that cannot be read. */
+/* What its first good block says. 0, or -errno: it cannot be read, and nothing is known of it. */
 static int probe(struct wr_log_part *part, struct wr_log_window *window, int fd)
 {
 	struct wr_log_header header;
@@ -45,7 +45,7 @@ static int probe(struct wr_log_part *part, struct wr_log_window *window, int fd)
 			scan.at = to;
 			continue;
 		}
-		if (step == -ENOMEM)
+		if (step < 0)
 			return step;
 		if (step != WR_LOG_STEP_BLOCK)
 			return 0;
@@ -148,7 +148,7 @@ static void order(struct wr_log_lives *lives, size_t from)
 static int take(struct wr_log_lives *lives, struct wr_log_window *window, uint64_t number, int last)
 {
 	struct wr_log_part part = { .number = number, .headless = 1 };
-	int fd = wr_log_lives_open(lives, number), r = 0;
+	int fd = wr_log_lives_open(lives, number), r = fd < 0 ? fd : 0;
 	struct stat file;
 
 	if (fd == -ENOENT)
@@ -163,11 +163,13 @@ static int take(struct wr_log_lives *lives, struct wr_log_window *window, uint64
 			wr_sys.close(fd);
 			return 0;
 		}
-		r = probe(&part, window, fd);
+		r = r ? r : probe(&part, window, fd);
 		wr_sys.close(fd);
 	}
-	if (!r)
-		r = add(lives, &part);
+	if (r == -ENOMEM)
+		return r;
+	part.unlooked = r < 0;
+	r = add(lives, &part);
 	if (r)
 		return r;
 	if (number > lives->highest)
@@ -201,6 +203,35 @@ int wr_log_lives_look(struct wr_log_lives *lives, struct wr_log_window *window)
 	return (int)(lives->count - from);
 }
 
+int wr_log_lives_look_again(struct wr_log_lives *lives, struct wr_log_window *window, size_t from)
+{
+	int known = 0;
+
+	for (size_t i = from; i < lives->count; i++) {
+		struct wr_log_part *part = &lives->parts[i];
+		int fd, r;
+
+		if (!part->unlooked)
+			continue;
+		fd = wr_log_lives_open(lives, part->number);
+		if (fd < 0)
+			continue;
+		r = probe(part, window, fd);
+		wr_sys.close(fd);
+		if (r == -ENOMEM || (r < 0 && i == from))
+			return r;
+		if (r < 0)
+			continue;
+		part->unlooked = 0;
+		known = 1;
+	}
+	if (known) {
+		qsort(lives->parts + from, lives->count - from, sizeof(*lives->parts), by_number);
+		order(lives, from);
+	}
+	return known;
+}
+
 uint64_t wr_log_lives_first(const struct wr_log_lives *lives, const struct wr_log_part *part)
 {
 	const struct wr_log_part *end = lives->parts + lives->count, *at = part;
@@ -208,6 +239,18 @@ uint64_t wr_log_lives_first(const struct wr_log_lives *lives, const struct wr_lo
 	while (at < end && !at->first && !memcmp(at->engine, part->engine, 16))
 		at++;
 	return at < end && !memcmp(at->engine, part->engine, 16) ? at->first : 0;
+}
+
+int wr_log_lives_is_front(const struct wr_log_lives *lives, const struct wr_log_part *part)
+{
+	struct wr_log_listing listing = { 0 };
+	int front;
+
+	if (wr_log_dir_list(lives->dir_fd, &lives->mem, &listing))
+		return 0;
+	front = !listing.count || listing.numbers[0] >= part->number;
+	wr_log_listing_fini(&listing, &lives->mem);
+	return front;
 }
 
 void wr_log_lives_fini(struct wr_log_lives *lives)

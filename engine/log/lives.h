@@ -18,7 +18,8 @@ struct wr_log_part {
 	uint64_t wall_ns;   /* of its first batch */
 	uint64_t first;     /* number of the life's first segment; 0: not known */
 	uint32_t flags;     /* of its segment block */
-	uint8_t headless;   /* it holds no good block at all */
+	uint8_t headless;   /* it holds no good block at all, or was not looked at */
+	uint8_t unlooked;   /* the file could not be looked at: whose it is, nobody knows yet */
 	uint64_t life_wall_ns, life_number; /* what its life is sorted by */
 };
 
@@ -40,10 +41,22 @@ int wr_log_lives_open(const struct wr_log_lives *lives, uint64_t number);
  */
 int wr_log_lives_look(struct wr_log_lives *lives, struct wr_log_window *window);
 /*
+ * Looks once more at those from @from on that could not be looked at. 1: something is known now,
+ * and all from @from on have been put in order again; 0: nothing new; -errno: the one at @from can
+ * be opened, and not be read.
+ */
+int wr_log_lives_look_again(struct wr_log_lives *lives, struct wr_log_window *window, size_t from);
+/*
  * Number of the first segment of the life that begins with @part: each segment says it, so that one
  * that is whole will do. 0: none is.
  */
 uint64_t wr_log_lives_first(const struct wr_log_lives *lives, const struct wr_log_part *part);
+/*
+ * Whether the segments that are missing just before @part were removed by retention: it takes them
+ * from the front, so that nothing older is left. Looked at anew, since segments come and go while
+ * this reads.
+ */
+int wr_log_lives_is_front(const struct wr_log_lives *lives, const struct wr_log_part *part);
 void wr_log_lives_fini(struct wr_log_lives *lives);
 
 #endif

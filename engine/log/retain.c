@@ -67,6 +67,8 @@ int wr_log_retain_load(struct wr_log_writer *writer, const uint64_t *numbers, si
 			return fd;
 		r = wr_sys.fstat(fd, &file);
 		wr_sys.close(fd);
+		if (!r && !S_ISREG(file.st_mode)) /* it could never be removed */
+			continue;
 		if (!r)
 			r = wr_log_retain_reserve(writer);
 		if (r)
@@ -149,11 +151,15 @@ static int keep_oldest(struct wr_log_writer *writer, int *spare)
 {
 	const struct wr_log_closed *oldest = &writer->closed[writer->closed_from];
 	char name[WR_LOG_NAME_BYTES];
+	int r;
 
 	if (!is_worth_it(writer, oldest->bytes))
 		return 0;
 	wr_log_segment_name(oldest->number, name);
-	if (wr_sys.rename(writer->dir_fd, name, WR_LOG_SPARE_NAME))
+	r = wr_sys.rename(writer->dir_fd, name, WR_LOG_SPARE_NAME);
+	if (r == -EEXIST && !wr_sys.unlinkat(writer->dir_fd, WR_LOG_SPARE_NAME))
+		r = wr_sys.rename(writer->dir_fd, name, WR_LOG_SPARE_NAME); /* one that stayed */
+	if (r)
 		return 0;
 	pop(writer, 0);
 	/* What is written into it must not last while its old name does. */

@@ -99,6 +99,7 @@ static int resync(struct wr_log_scan *scan, uint64_t offset, uint64_t *ret_to, i
 
 static int at_header(struct wr_log_scan *scan, struct wr_log_header *ret)
 {
+	enum wr_log_found found;
 	const uint8_t *bytes;
 	int64_t got;
 
@@ -108,18 +109,14 @@ static int at_header(struct wr_log_scan *scan, struct wr_log_header *ret)
 	got = wr_log_window_get(scan->window, scan->at, WR_LOG_HEADER_MAX, &bytes);
 	if (got <= 0) /* 0: it has become shorter just now */
 		return got ? (int)got : WR_LOG_STEP_END;
-	switch (header_at(scan, scan->at, bytes, (uint64_t)got, ret)) {
-	case WR_LOG_GOOD:
-		if (ret->kind == WR_LOG_SEGMENT && !scan->at)
-			scan->over = (uint64_t)ret->start.over * WR_LOG_ALIGN;
-		return wr_log_block_bytes(ret) > scan->left ? WR_LOG_STEP_TORN
-		                                            : WR_LOG_STEP_BLOCK;
-	case WR_LOG_SHORT:
+	found = header_at(scan, scan->at, bytes, (uint64_t)got, ret);
+	if (found == WR_LOG_BAD)
+		return WR_LOG_STEP_BAD_END;
+	if (found == WR_LOG_SHORT)
 		return may_be_old(scan) ? WR_LOG_STEP_OLD : WR_LOG_STEP_TORN;
-	case WR_LOG_BAD:
-		break;
-	}
-	return WR_LOG_STEP_BAD_END;
+	if (ret->kind == WR_LOG_SEGMENT && !scan->at)
+		scan->over = (uint64_t)ret->start.over * WR_LOG_ALIGN;
+	return wr_log_block_bytes(ret) > scan->left ? WR_LOG_STEP_TORN : WR_LOG_STEP_BLOCK;
 }
 
 /*

@@ -143,7 +143,7 @@ int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
 	if (!r && durable)
 		r = wr_sys.fsync(dir_fd);
 	if (r) {
-		wr_log_segment_discard(&made, dir_fd);
+		(void)wr_log_segment_discard(&made, dir_fd);
 		return r;
 	}
 	*segment = made;
@@ -211,7 +211,7 @@ int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
 	}
 	r = durable ? wr_sys.fsync(dir_fd) : 0;
 	if (r) {
-		wr_log_segment_discard(&made, dir_fd);
+		(void)wr_log_segment_discard(&made, dir_fd);
 		return r;
 	}
 	*segment = made;
@@ -280,12 +280,14 @@ int wr_log_segment_close(struct wr_log_segment *segment)
 	return r ? r : closed;
 }
 
-void wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd)
+int wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd)
 {
 	char name[WR_LOG_NAME_BYTES];
 
-	segment->over = 0; /* no matter what is in it */
+	if (segment->over > segment->bytes) /* no matter what is in it */
+		segment->bytes = segment->over;
+	segment->over = 0;
 	wr_log_segment_name(segment->number, name);
 	(void)wr_log_segment_close(segment);
-	(void)wr_sys.unlinkat(dir_fd, name);
+	return wr_sys.unlinkat(dir_fd, name);
 }

@@ -77,7 +77,10 @@ int wr_log_segment_announce(struct wr_log_segment *segment, const struct weir_so
 
 /* Trims and closes the file. 0 or what trim or close answered. */
 int wr_log_segment_close(struct wr_log_segment *segment);
-/* Closes and removes it: it held nothing that was ever acknowledged. */
-void wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd);
+/*
+ * Closes and removes it: it held nothing that was ever acknowledged. 0, or -errno: the file is
+ * still there, and segment->bytes long.
+ */
+int wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd);
 
 #endif

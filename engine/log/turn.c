@@ -14,6 +14,10 @@
 #include "base/sys.h"
 #include "log/writer_state.h"
 
+#define PAGE_BYTES 4096u /* what is lost at once is so much, or a multiple */
+
+static const uint8_t magic[4] = { 'W', 'E', 'I', 'R' };
+
 int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns)
 {
 	int same_life = writer->first && !memcmp(writer->engine, engine, 16);
@@ -35,8 +39,10 @@ int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], ui
 	if (!wr_log_retain_ahead(writer) ||
 	    wr_log_segment_over(&writer->now, writer->dir_fd, &start, durable))
 		r = wr_log_segment_create(&writer->now, writer->dir_fd, &start, durable);
-	if (r == -EEXIST) /* whoever made it, it is not ours: the next number may be free */
+	if (r == -EEXIST) { /* whoever made it, it holds nothing of ours; the next may be free */
+		(void)wr_log_retain_load(writer, &writer->next, 1);
 		writer->next++;
+	}
 	if (r)
 		return r;
 	writer->next++; /* 0 after the last number there is */
@@ -53,7 +59,9 @@ static void discard(struct wr_log_writer *writer, struct wr_log_segment *segment
 	/* A reader must not take its absence for the work of retention. */
 	if (segment->number == writer->first)
 		writer->first = 0;
-	wr_log_segment_discard(segment, writer->dir_fd);
+	/* One that cannot be removed now is so later, when its turn comes. */
+	if (wr_log_segment_discard(segment, writer->dir_fd))
+		wr_log_retain_add(writer, segment);
 }
 
 /* The file stays, closed for good; one that never held anything does not. */
@@ -77,14 +85,12 @@ int wr_log_turn_end(struct wr_log_writer *writer)
 {
 	int r = 0;
 
-	if (writer->now.fd < 0)
-		return 0;
 	/* Before the sync: the next segment says by being there that this one is trimmed. */
 	if (wr_log_segment_trim(&writer->now))
 		writer->after_trouble = 1;
 	if (writer->options.sync != WR_LOG_SYNC_NONE)
 		r = wr_log_turn_sync(writer);
-	if (r || writer->now.fd < 0)
+	if (r)
 		return r;
 	leave(writer, &writer->now);
 	return 0;
@@ -169,61 +175,88 @@ static int read_all(int fd, uint8_t *to, size_t bytes, uint64_t offset)
 	return 0;
 }
 
-/*
- * One block of the poisoned segment to the current one. 0; 1: it cannot be read any more; -errno:
- * it cannot be written now.
- */
-static int copy_block(struct wr_log_writer *writer, uint64_t at, struct wr_log_header *header)
+/* The header of a block of the poisoned segment that lies at @at, whole. 0, or -EIO: none does. */
+static int header_at(const struct wr_log_writer *writer, uint64_t at, struct wr_log_header *ret)
 {
-	uint8_t head[WR_LOG_HEADER_MAX], *body;
-	uint64_t left = writer->poisoned.bytes - at;
-	size_t head_bytes = left < sizeof(head) ? (size_t)left : sizeof(head);
-	struct iovec piece;
-	int r;
+	const struct wr_log_segment *from = &writer->poisoned;
+	uint8_t head[WR_LOG_HEADER_MAX];
+	uint64_t left = from->bytes - at;
+	size_t bytes = left < sizeof(head) ? (size_t)left : sizeof(head);
 
-	if (read_all(writer->poisoned.fd, head, head_bytes, at) ||
-	    wr_log_decode(head, head_bytes, header) != WR_LOG_GOOD ||
-	    wr_log_block_bytes(header) > left)
-		return 1;
+	if (read_all(from->fd, head, bytes, at) ||
+	    wr_log_decode(head, bytes, ret) != WR_LOG_GOOD || wr_log_block_bytes(ret) > left)
+		return -EIO;
 	/* What the old file below it held there, since the page that was written is lost. */
-	if (header->segment != writer->poisoned.number || header->offset != at) {
-		header->header_bytes = 0;
-		return 1;
+	return ret->segment == from->number && ret->offset == at ? 0 : -EIO;
+}
+
+/* The next header after @at, past a page that is lost; the end when there is none. */
+static uint64_t next_header(const struct wr_log_writer *writer, uint64_t at)
+{
+	const struct wr_log_segment *from = &writer->poisoned;
+	struct wr_log_header header;
+	uint8_t page[PAGE_BYTES];
+
+	for (at += WR_LOG_ALIGN; at < from->bytes;) {
+		uint64_t end = (at / PAGE_BYTES + 1) * PAGE_BYTES;
+		size_t bytes = (size_t)((end < from->bytes ? end : from->bytes) - at);
+
+		if (read_all(from->fd, page, bytes, at)) {
+			at = end;
+			continue;
+		}
+		for (size_t i = 0; i < bytes; i += WR_LOG_ALIGN)
+			if (!memcmp(page + i, magic, sizeof(magic)) &&
+			    !header_at(writer, at + i, &header))
+				return at + i;
+		at += bytes;
 	}
-	if (header->kind != WR_LOG_BATCH) /* the names are announced anew */
-		return 0;
-	body = wr_mem_alloc(&writer->mem, header->body_bytes);
+	return from->bytes;
+}
+
+/* One batch of the poisoned segment to the current one. 1; 0: it cannot be read any more; -errno:
+ * it cannot be written now. */
+static int copy_batch(struct wr_log_writer *writer, const struct wr_log_header *header)
+{
+	uint8_t *body = wr_mem_alloc(&writer->mem, header->body_bytes);
+	struct iovec piece = { body, header->body_bytes };
+	struct wr_log_header again = *header;
+	int r = 0;
+
 	if (!body)
 		return -ENOMEM;
-	piece = (struct iovec){ body, header->body_bytes };
-	if (read_all(writer->poisoned.fd, body, header->body_bytes, at + header->header_bytes) ||
-	    wr_crc32c(0, body, header->body_bytes) != header->body_crc) {
-		r = 1;
-	} else {
-		struct wr_log_header again = *header;
-
+	if (!read_all(writer->poisoned.fd, body, header->body_bytes,
+	              header->offset + header->header_bytes) &&
+	    wr_crc32c(0, body, header->body_bytes) == header->body_crc) {
 		r = wr_log_segment_append(&writer->now, &again, &piece, 1);
+		r = r ? r : 1;
 	}
 	wr_mem_free(&writer->mem, body, header->body_bytes);
 	return r;
 }
 
-/* All that is not durable. 0 or -errno, as copy_block(). */
+/*
+ * All that is not durable, and can be read: also what lies behind a page that is lost, or a reader
+ * would meet that one there, and here what came before it. 0 or -errno.
+ */
 static int copy_all(struct wr_log_writer *writer, uint64_t *ret_lost)
 {
 	struct wr_log_header header = { 0 };
 	uint64_t done = 0;
 
 	for (uint64_t at = writer->poisoned.synced; at < writer->poisoned.bytes;) {
-		int r = copy_block(writer, at, &header);
+		if (header_at(writer, at, &header)) {
+			at = next_header(writer, at);
+			continue;
+		}
+		if (header.kind == WR_LOG_BATCH) { /* the names are announced anew */
+			int r = copy_batch(writer, &header);
 
-		if (r < 0)
-			return r;
-		if (r && !header.header_bytes) /* no header, no way to the next one */
-			break;
-		done += !r && header.kind == WR_LOG_BATCH;
+			if (r < 0)
+				return r;
+			done += (uint64_t)r;
+		}
 		at += wr_log_block_bytes(&header);
-		header.header_bytes = 0;
 	}
 	*ret_lost = writer->poisoned.unsynced_batches - done;
 	return 0;

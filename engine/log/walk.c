@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* walk.c - from batch to batch, over segments and lives. thread: the reader's */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/sys.h"
 #include "log/reader_state.h"
 
@@ -76,39 +78,29 @@ static void enter_life(struct weir_log_reader *reader, const struct wr_log_part 
 	wr_log_names_begin(&reader->names);
 }
 
-/*
- * Whether the segments that are missing just before @part were removed by retention: it takes them
- * from the front, so that nothing older is left. Looked at anew, since segments come and go while
- * this reads.
- */
-static int is_front(struct weir_log_reader *reader, const struct wr_log_part *part)
-{
-	struct wr_log_listing listing = { 0 };
-	int front;
-
-	if (wr_log_dir_list(reader->lives.dir_fd, &reader->lives.mem, &listing))
-		return 0;
-	front = !listing.count || listing.numbers[0] >= part->number;
-	wr_log_listing_fini(&listing, &reader->lives.mem);
-	return front;
-}
-
-/* 1: open; 0: passed over, look at the next; -errno. */
+/* 1: open, or another is first now; 0: passed over, look at the next; -errno. */
 static int open_part(struct weir_log_reader *reader)
 {
 	const struct wr_log_part *part = part_of(reader);
-	int fd = wr_log_lives_open(&reader->lives, part->number);
+	/* Whose a segment is must be known before one is read: it may not be its turn. */
+	int r = wr_log_lives_look_again(&reader->lives, &reader->window, reader->part), fd;
 
+	if (r)
+		return r;
+	fd = wr_log_lives_open(&reader->lives, part->number);
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -EINTR)
 		return fd;
+	if (fd >= 0 && part->unlooked) { /* since just now: at the next call */
+		wr_sys.close(fd);
+		return -EIO;
+	}
 	if (reader->in_life && !memcmp(reader->engine, part->engine, 16) &&
-	    part->number != part[-1].number + 1 && is_front(reader, part))
+	    part->number != part[-1].number + 1 && wr_log_lives_is_front(&reader->lives, part))
 		reader->expired_under_way = 1;
 	enter_life(reader, part);
 	if (fd == -ENOENT) {
 		/* Retention was faster: not a fault of the log. */
-		reader->expired_under_way = 1;
-		reader->part++;
+		wr_log_pass_over(reader);
 		return 0;
 	}
 	reader->counts.segments++;
@@ -166,10 +158,11 @@ static int take_sources(struct weir_log_reader *reader, const struct wr_log_head
 		              header->sources.count);
 		return 0;
 	}
+	/* It was read for its sum, and is kept: such bodies are small. */
+	static_assert(WR_LOG_SOURCES_BODY_MAX <= WR_LOG_BODY_WHOLE, "names are read once");
 	got = wr_log_window_get(&reader->window, at, header->body_bytes, &body);
-	if (got < 0)
-		return (int)got;
-	for (size_t i = 0; i < header->body_bytes && (uint64_t)got >= header->body_bytes;) {
+	WR_ASSERT(got >= (int64_t)header->body_bytes);
+	for (size_t i = 0; i < header->body_bytes;) {
 		const char *name;
 		size_t bytes, used;
 		uint16_t id;
@@ -198,7 +191,8 @@ static void expect_from(struct weir_log_reader *reader, uint64_t seq)
 		first--;
 	/* Missing in peace only when the life's first segment is, and nothing older is there. */
 	if (seq > 1 && first->number != 1 &&
-	    wr_log_lives_first(&reader->lives, first) != first->number && is_front(reader, first))
+	    wr_log_lives_first(&reader->lives, first) != first->number &&
+	    wr_log_lives_is_front(&reader->lives, first))
 		wr_log_seen_begin(&reader->seen, seq - 1);
 }
 
@@ -284,13 +278,12 @@ static int take_block(struct weir_log_reader *reader, const struct wr_log_header
 	return r;
 }
 
-/* The segment that is open will not grow any more: what its end was, for good. */
+/* The segment that is open will not grow any more, there is a next: what its end was, for good. */
 static void settle_end(struct weir_log_reader *reader, int step)
 {
 	const struct wr_log_part *part = part_of(reader), *next = part + 1;
 	uint64_t left = reader->scan.left;
-	int last =
-	    reader->part + 1 == reader->lives.count || memcmp(next->engine, part->engine, 16) != 0;
+	int last = memcmp(next->engine, part->engine, 16) != 0;
 	int cut_short = last || part->headless || next->flags & WR_LOG_AFTER_TROUBLE;
 
 	/* The rest of an old file is there when nobody came to trim it. */

@@ -222,11 +222,8 @@ int wr_log_writer_close(struct wr_log_writer *writer)
 		(void)wr_log_segment_trim(&writer->now);
 	r = writer->options.sync == WR_LOG_SYNC_NONE ? wr_log_turn_rescue(writer)
 	                                             : wr_log_turn_sync(writer);
-	if (writer->now.fd >= 0) {
-		int closed = wr_log_segment_close(&writer->now);
-
-		r = r ? r : closed;
-	}
+	if (writer->now.fd >= 0) /* else r tells of worse */
+		r = wr_log_segment_close(&writer->now);
 	(void)wr_log_segment_close(&writer->poisoned);
 	if (!r && writer->counts.unsynced != unsynced) /* nobody can ask for the counts any more */
 		r = -EIO;

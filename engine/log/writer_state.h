@@ -38,7 +38,7 @@ struct wr_log_writer {
 
 /* turn.c */
 int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns);
-/* Ends the current segment in peace. 0 or -errno. */
+/* Ends the current segment, which there must be, in peace. 0 or -errno. */
 int wr_log_turn_end(struct wr_log_writer *writer);
 /* Leaves it as it is, after a failure: nothing in it waits for a sync. */
 void wr_log_turn_leave(struct wr_log_writer *writer);

@@ -164,7 +164,7 @@ static int put(struct wr_pass *pass, const struct weir_record *record)
 {
 	struct wr_fd *fd = pass->fd;
 	int is_part = fd->frame != WR_FRAME_RAW && record->flags & WEIR_REC_CONTINUES;
-	int has_kept = fd->kept && fd->frame != WR_FRAME_RAW && *wr_kept_find(fd, record->source);
+	int has_kept = fd->kept && *wr_kept_find(fd, record->source); /* raw streams keep nothing */
 	int resumes = pass->skip && !fd->gather.records; /* it is in the stream already, in part */
 	int keep_it = is_part && !resumes && must_keep(pass, record), r;
 
@@ -175,7 +175,7 @@ static int put(struct wr_pass *pass, const struct weir_record *record)
 		if (!r && fd->frame == WR_FRAME_RAW)
 			add_raw(pass, record);
 		else if (!r)
-			add_frame(pass, record, NULL, is_part && fd->frame != WR_FRAME_LEN32);
+			add_frame(pass, record, NULL, is_part);
 	}
 	if (pass->run)
 		pass->run--;

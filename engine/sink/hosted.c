@@ -162,14 +162,6 @@ static int wait_for_work(struct hosted *hosted, int idle_is_due)
 	return 1;
 }
 
-static int comes_again(const struct weir_batch *batch, const struct weir_verdict *verdict)
-{
-	if (verdict->kind == WEIR_PARTIAL && verdict->partial == WEIR_PARTIAL_RECORDS)
-		return verdict->records < batch->records;
-	return verdict->kind == WEIR_RETRY || verdict->kind == WEIR_SPLIT ||
-	       verdict->kind == WEIR_PARTIAL;
-}
-
 /* What is to become of @batch: write() says so, unless it is not to be asked. */
 static void decide(struct hosted *hosted, struct weir_batch *batch, struct weir_verdict *verdict)
 {
@@ -188,8 +180,8 @@ static void decide(struct hosted *hosted, struct weir_batch *batch, struct weir_
 	}
 	if (verdict->kind == WEIR_FATAL)
 		hosted->fatal = *verdict;
-	if (hosted->caps.ordered && comes_again(batch, verdict))
-		wr_inorder_sent_back(&hosted->order, batch);
+	if (hosted->caps.ordered)
+		wr_inorder_answered(&hosted->order, batch, verdict);
 }
 
 /* thread: the sink's own. 0: close() has given this thread up. */

@@ -235,9 +235,6 @@ static void give(uint32_t i, struct weir_verdict verdict)
 
 	if (it.use_log)
 		write_log(i, &verdict);
-	if (verdict.kind == WEIR_RETRY || verdict.kind == WEIR_SPLIT ||
-	    verdict.kind == WEIR_PARTIAL)
-		wr_inorder_sent_back(&it.inorder, batch);
 	prop_hit(H_PARTIALS, verdict.kind == WEIR_PARTIAL);
 	prop_hit(H_REJECTED, verdict.kind == WEIR_REJECT);
 	prop_hit(H_FATAL, verdict.kind == WEIR_FATAL);
@@ -246,6 +243,7 @@ static void give(uint32_t i, struct weir_verdict verdict)
 		verdict.bitmap = held->bitmap;
 	if (verdict.kind == WEIR_PARTIAL && verdict.partial == WEIR_PARTIAL_CODES)
 		verdict.codes = held->codes;
+	wr_inorder_answered(&it.inorder, batch, &verdict);
 	weir_batch_complete(batch, &verdict);
 }
 

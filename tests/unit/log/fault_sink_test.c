@@ -94,3 +94,82 @@ Test(file_sink_fault, what_was_delivered_and_is_lost_is_told)
 	t_sink_close(sink);
 	t_remove(&dir);
 }
+
+/* Each batch is durable already: there is no more to do at the last one. */
+Test(file_sink_fault, the_last_batch_is_synced_once_when_each_is)
+{
+	struct t_dir dir = t_dir();
+	struct weir_sink *sink = t_sink(dir.path, "?sync=batch");
+
+	T_EQ(t_send_cause(sink, 1, WEIR_CAUSE_SHUTDOWN), WEIR_DONE);
+	T_EQ(t_called[T_FDATASYNC], 1);
+	t_sink_close(sink);
+	t_remove(&dir);
+}
+
+Test(file_sink_fault, a_last_batch_that_cannot_be_written_is_not_synced)
+{
+	struct t_dir dir = t_dir();
+	struct weir_sink *sink = t_sink(dir.path, "?interval=1h");
+
+	T_EQ(t_send(sink, 1, "a", 1), WEIR_DONE);
+	t_faults[T_WRITEV] = (struct t_fault){ .error = -ENOSPC, .times = 1 };
+	T_EQ(t_send_cause(sink, 2, WEIR_CAUSE_SHUTDOWN), WEIR_RETRY);
+	T_EQ(t_called[T_FDATASYNC], 0);
+	t_sink_close(sink);
+	t_remove(&dir);
+}
+
+Test(file_sink_fault, a_sync_of_the_last_batch_that_fails_is_told)
+{
+	struct t_dir dir = t_dir();
+	struct weir_sink *sink = t_sink(dir.path, "?interval=1h");
+	struct weir_why why;
+
+	T_EQ(t_send(sink, 1, "a", 1), WEIR_DONE);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_OPENAT] = (struct t_fault){ .error = -EMFILE, .times = 1 };
+	T_EQ(t_send_cause(sink, 2, WEIR_CAUSE_SHUTDOWN), WEIR_DONE);
+	sink->ops->trouble(sink, &why);
+	T_TRUE(strstr(why.text, "cannot sync the log") && strstr(why.text, dir.path));
+	t_sink_close(sink);
+	T_STR(t_read(dir.path, &counts), "a x");
+	t_remove(&dir);
+}
+
+Test(file_sink_fault, a_sync_in_an_idle_time_that_fails_is_told)
+{
+	struct t_dir dir = t_dir();
+	struct weir_sink *sink = t_sink(dir.path, "?interval=2ms");
+	struct weir_why why = { "" };
+
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_OPENAT] = (struct t_fault){ .error = -EMFILE, .after = 1, .times = 1 };
+	T_EQ(t_send(sink, 1, "a", 1), WEIR_DONE);
+	for (int i = 0; !why.text[0]; i++) {
+		if (i > 20000)
+			T_FAIL("nothing is told");
+		usleep(1000);
+		sink->ops->trouble(sink, &why);
+	}
+	T_TRUE(strstr(why.text, "cannot sync the log") && strstr(why.text, "Too many open files"));
+	t_sink_close(sink);
+	T_STR(t_read(dir.path, &counts), "a");
+	t_remove(&dir);
+}
+
+/* Its length alone is looked at. */
+Test(file_sink_fault, a_batch_that_no_segment_can_take_is_to_be_split)
+{
+	struct t_dir dir = t_dir();
+	struct weir_sink *sink = t_sink(dir.path, "");
+	struct weir_span span = { .ring = 1, .records = 2 };
+	struct iovec iov = { &span, WR_LOG_BATCH_BODY_MAX + 8 };
+	struct weir_batch batch = { .seq = 1, .records = 2, .bytes = iov.iov_len,
+		                    .span_count = 1, .spans = &span, .iov = &iov };
+
+	T_EQ(t_submit(sink, &batch), WEIR_SPLIT);
+	T_EQ(t_verdict.code, -EMSGSIZE);
+	t_sink_close(sink);
+	t_remove(&dir);
+}

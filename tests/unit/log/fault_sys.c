@@ -39,6 +39,14 @@ static int fault(enum t_call call)
 	int error = at->error;
 
 	t_called[call]++;
+	if (at->which) {
+		int hit = at->which & 1;
+
+		at->which >>= 1;
+		if (!at->which)
+			at->error = 0;
+		return hit ? error : 0;
+	}
 	if (!error || (at->after && at->after--))
 		return 0;
 	if (at->times && !--at->times)
@@ -109,7 +117,7 @@ static ssize_t sys_writev(int fd, const struct iovec *iov, int count)
 	} else {
 		r = fault(T_WRITEV);
 		if (r)
-			return r;
+			return r == T_NOTHING ? 0 : r;
 	}
 	trace('w');
 	for (; pieces < count && pieces < 64 && (!most || sum < most); pieces++) {
@@ -131,7 +139,7 @@ static ssize_t sys_pread(int fd, void *buffer, size_t bytes, uint64_t offset)
 		return -EINTR;
 	r = fault(T_PREAD);
 	if (r)
-		return r;
+		return r == T_NOTHING ? 0 : r;
 	n = pread(fd, buffer, t_most && bytes > t_most ? t_most : bytes, (off_t)offset);
 	return n < 0 ? -errno : n;
 }
@@ -244,7 +252,23 @@ static int sys_futex_wake(_Atomic uint32_t *word, int count)
 	           : 0;
 }
 
+/* What it is asked to wait for is a plain file, always: that cannot be waited for. */
+static int sys_poll_open(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int sys_poll_ctl(int poll_fd, int op, int fd, uint32_t events, uint64_t tag)
+{
+	(void)poll_fd, (void)op, (void)fd, (void)events, (void)tag;
+	return -EPERM;
+}
+
 const struct wr_sys wr_sys = {
+	.poll_open = sys_poll_open,
+	.poll_ctl = sys_poll_ctl,
 	.futex_wait = sys_futex_wait,
 	.futex_wake = sys_futex_wake,
 	.now = sys_now,

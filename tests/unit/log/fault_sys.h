@@ -29,7 +29,11 @@ struct t_fault {
 	uint64_t after; /* calls that still work */
 	uint64_t times; /* calls that fail then; 0: all */
 	size_t partly;  /* T_WRITEV: bytes that still reach the file, before the first failure */
+	uint64_t which; /* not 0: the calls that fail, one bit each, the next one first */
 };
+
+/* An error that is none: T_WRITEV and T_PREAD answer 0. */
+#define T_NOTHING (-99999)
 
 extern struct t_fault t_faults[T_CALLS];
 extern _Atomic uint64_t t_called[T_CALLS];

@@ -472,3 +472,21 @@ Test(frame, a_torn_part_that_comes_again_alone_goes_on_where_it_stopped)
 	compare(&wanted);
 	wr_frame_free(&fd);
 }
+
+/* The same number and place in another life: its line stands behind the whole of the torn one. */
+Test(frame, a_record_of_another_life_is_not_taken_for_the_torn_one)
+{
+	static const struct item items[] = { { 1, 0, "abc", 1 } };
+	struct made *other = batch_of(items, 1, 1);
+	static struct text wanted;
+	uint64_t done;
+
+	begin(WR_FRAME_LINES);
+	T_EQ(write_batch(items, 1, 1, 2), -EFBIG);
+	other->batch.engine[15] ^= 1;
+	T_EQ(wr_frame_batch(&fd, &other->batch, &done), 0);
+	say(&wanted, "abc\nabc\n", 8);
+	compare(&wanted);
+	made_free(other);
+	wr_frame_free(&fd);
+}

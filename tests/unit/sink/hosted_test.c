@@ -420,3 +420,19 @@ Test(hosted, a_queue_of_many_batches_is_worked_off_in_order)
 	for (uint32_t i = 0; i < 64; i++)
 		T_EQ(plain.seen[i], i);
 }
+
+/* Each batch for itself: one that comes again holds no other back. */
+Test(hosted, without_an_order_a_later_batch_does_not_wait)
+{
+	static struct plain plain = { .say = { { .kind = WEIR_RETRY } } };
+	const struct weir_sink_caps caps = { .max_inflight = 2 };
+	struct weir_sink *sink;
+	struct host host;
+
+	T_EQ(weir_sink_hosted(&plain_ops, &plain, &caps, 0, &sink), 0);
+	T_EQ(host_start(&host, sink, &why), 0);
+	T_EQ(give_one(&host, 1), WEIR_RETRY);
+	T_EQ(give_one(&host, 2), WEIR_DONE);
+	T_EQ(plain.calls, 2);
+	host_close(&host);
+}

@@ -2,6 +2,7 @@
 /* open_test.c - addresses that open, and what is said about those that do not. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <weir/sink.h>
 
@@ -113,6 +114,31 @@ Test(open, a_refused_address_leaves_no_descriptor_open)
 	T_EQ(open_it("fd:777"), -EBADF);
 	after = dup(2);
 	T_EQ(after, before);
+}
+
+/* The copy, and where its pipe is waited for: each of the three is refused once. */
+Test(open, fd_without_a_descriptor_left_says_so_and_leaves_none_open)
+{
+	struct rlimit before, few;
+	int pipe_fd[2], next;
+	char uri[32];
+
+	T_EQ(pipe(pipe_fd), 0);
+	snprintf(uri, sizeof(uri), "fd:%d", pipe_fd[1]);
+	T_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (rlim_t left = 0; left < 3; left++) {
+		next = dup(2);
+		close(next);
+		few = (struct rlimit){ (rlim_t)next + left, before.rlim_max };
+		T_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+		T_EQ(open_it(uri), -EMFILE);
+		T_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+		says(left ? "cannot be waited for" : "no descriptor was left");
+		T_EQ(dup(2), next);
+		close(next);
+	}
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
 }
 
 Test(open, file_in_a_place_that_does_not_exist_is_told_when_it_is_opened_or_started)
