@@ -802,13 +802,23 @@ Test(flush_cut, a_claim_that_came_between_a_cut_and_its_taking_stops_the_next)
 }
 
 #ifdef WR_TEST_POINTS
+static unsigned reads, overrun_at, overrun_by;
+
 static void overrun(const char *name)
 {
-	if (strcmp(name, "cut.side_entry") != 0)
+	if (strcmp(name, "cut.side_entry") != 0 || ++reads != overrun_at)
 		return;
 	atomic_store(&wr_testpoint_hook, NULL);
-	for (unsigned i = 0; i < WR_SIDE_ENTRIES; i++)
+	for (unsigned i = 0; i < overrun_by; i++)
 		T_EQ(end_claim(1, claim(1, 'x'), WEIR_REC_COMMITTED), 0);
+}
+
+/* Before the side entry that is read as number @at, from 1, ring 1 gets @by more. */
+static void overrun_with(unsigned at, unsigned by)
+{
+	overrun_at = at;
+	overrun_by = by;
+	atomic_store(&wr_testpoint_hook, overrun);
 }
 
 Test(flush_cut, a_side_table_that_is_overrun_while_it_is_read_is_not_trusted)
@@ -816,10 +826,60 @@ Test(flush_cut, a_side_table_that_is_overrun_while_it_is_read_is_not_trusted)
 	begin("r");
 	put(1, 'a');
 	claim(1, 'b');
-	atomic_store(&wr_testpoint_hook, overrun);
+	overrun_with(1, WR_SIDE_ENTRIES);
 	T_EQ(make(), 1);
 	T_EQ(cut.walks, 1);
 	T_STR(take(), "a");
+}
+
+/* What was noted of a table that cannot be trusted is forgotten, and found again by the walk. */
+Test(flush_order, a_mark_that_was_noted_before_a_side_table_was_overrun_holds)
+{
+	begin("rr");
+	put(2, 'b');
+	put(1, 'a');
+	put_marked(1, 'm', mark_now(2, 0, 0));
+	T_EQ(end_claim(1, claim(1, 'c'), WEIR_REC_COMMITTED), 0);
+	overrun_with(2, WR_SIDE_ENTRIES);
+	T_EQ(make(), 4);
+	T_EQ(cut.walks, 1);
+	T_STR(take(), "a b mc");
+}
+
+/* The entry of the open claim is lost, that of the mark behind it is not. */
+Test(flush_order, a_mark_that_was_noted_behind_a_claim_without_its_entry_brings_nothing_in)
+{
+	begin("rr");
+	bits[0] = UINT64_C(1) << 1;
+	put(2, 'b');
+	put(1, 'a');
+	claim(1, 'o');
+	put_marked(1, 'm', mark_now(2, 0, 0));
+	overrun_with(1, WR_SIDE_ENTRIES - 1);
+	T_EQ(make(), 1);
+	T_STR(take(), "a");
+}
+
+static void push_behind_a_note(const char *name)
+{
+	if (strcmp(name, "cut.between_heads") != 0)
+		return;
+	claim(1, 'o');
+	put_marked(1, 'm', mark_now(3, 0, 0));
+	put_marked(2, 'z', mark_now(1, 0, 0));
+	overrun_with(2, WR_SIDE_ENTRIES - 1); /* ring 2's own comes first */
+}
+
+/* As before, while ring 2 extends a ring in which a mark was noted already. */
+Test(flush_order, what_an_extension_noted_of_an_overrun_table_is_not_hung_behind_older_notes)
+{
+	begin("rrr");
+	bits[0] = UINT64_C(1) << 1 | UINT64_C(1) << 2;
+	put(3, 'c');
+	put_marked(1, 'n', mark_now(0, 0, 0));
+	atomic_store(&wr_testpoint_hook, push_behind_a_note);
+	T_EQ(make(), 1);
+	T_STR(take(), "n");
 }
 
 static void push_between(const char *name)
