@@ -419,6 +419,8 @@ static struct weir_record part(uint16_t source, const char *text, uint16_t flags
 		                     .flags = (uint16_t)(WEIR_REC_COMMITTED | flags) };
 }
 
+static struct whence whence = { .name = "" };
+
 Test(join, whole_record_passes_through_as_it_is)
 {
 	struct join join = { 0 };
@@ -426,7 +428,7 @@ Test(join, whole_record_passes_through_as_it_is)
 	const void *data = record.data;
 	uint32_t parts = 0;
 
-	T_EQ(join_take(&join, &record, &parts), 1);
+	T_EQ(join_take(&join, &record, &whence, &parts), 1);
 	T_TRUE(record.data == data);
 	T_EQ(parts, 1);
 	join_free(&join);
@@ -440,16 +442,16 @@ Test(join, parts_of_mixed_sources_are_joined_each_with_its_own)
 	                   a2 = part(1, "a2", WEIR_REC_CONTINUES), other = part(3, "c", 0),
 	                   b2 = part(200, "b2", 0), a3 = part(1, "a3", WEIR_REC_NO_EOL);
 
-	T_EQ(join_take(&join, &a1, &parts), 0);
-	T_EQ(join_take(&join, &b1, &parts), 0);
-	T_EQ(join_take(&join, &a2, &parts), 0);
-	T_EQ(join_take(&join, &other, &parts), 1);
+	T_EQ(join_take(&join, &a1, &whence, &parts), 0);
+	T_EQ(join_take(&join, &b1, &whence, &parts), 0);
+	T_EQ(join_take(&join, &a2, &whence, &parts), 0);
+	T_EQ(join_take(&join, &other, &whence, &parts), 1);
 	T_EQ(parts, 1);
-	T_EQ(join_take(&join, &b2, &parts), 1);
+	T_EQ(join_take(&join, &b2, &whence, &parts), 1);
 	T_EQ(parts, 2);
 	T_EQ(b2.size, 4);
 	T_EQ(memcmp(b2.data, "b1b2", 4), 0);
-	T_EQ(join_take(&join, &a3, &parts), 1);
+	T_EQ(join_take(&join, &a3, &whence, &parts), 1);
 	T_EQ(parts, 3);
 	T_EQ(a3.size, 6);
 	T_EQ(memcmp(a3.data, "a1a2a3", 6), 0);
@@ -464,9 +466,9 @@ Test(join, source_starts_anew_after_a_joined_record)
 	struct weir_record first = part(1, "x", WEIR_REC_CONTINUES), last = part(1, "y", 0),
 	                   next = part(1, "z", 0);
 
-	T_EQ(join_take(&join, &first, &parts), 0);
-	T_EQ(join_take(&join, &last, &parts), 1);
-	T_EQ(join_take(&join, &next, &parts), 1);
+	T_EQ(join_take(&join, &first, &whence, &parts), 0);
+	T_EQ(join_take(&join, &last, &whence, &parts), 1);
+	T_EQ(join_take(&join, &next, &whence, &parts), 1);
 	T_EQ(parts, 1);
 	T_EQ(next.size, 1);
 	join_free(&join);
@@ -478,12 +480,31 @@ Test(join, what_never_became_whole_is_given_out_once)
 	uint32_t parts = 0;
 	struct weir_record one = part(5, "one", WEIR_REC_CONTINUES), got;
 
-	T_EQ(join_rest(&join, &got, &parts), 0);
-	T_EQ(join_take(&join, &one, &parts), 0);
-	T_EQ(join_rest(&join, &got, &parts), 1);
+	T_EQ(join_rest(&join, &got, &whence, &parts), 0);
+	T_EQ(join_take(&join, &one, &whence, &parts), 0);
+	T_EQ(join_rest(&join, &got, &whence, &parts), 1);
 	T_EQ(got.source, 5);
 	T_EQ(got.size, 3);
 	T_TRUE(got.flags & WEIR_REC_NO_EOL);
-	T_EQ(join_rest(&join, &got, &parts), 0);
+	T_EQ(join_rest(&join, &got, &whence, &parts), 0);
+	join_free(&join);
+}
+
+/* By then its reader is in another life, where the same id is another source's. */
+Test(join, what_never_became_whole_remembers_where_it_came_from)
+{
+	struct join join = { 0 };
+	char name[] = "access.log";
+	struct whence then = { name, 7, 300, 200 }, got_from;
+	struct weir_record one = part(1, "one", WEIR_REC_CONTINUES), got;
+	uint32_t parts = 0;
+
+	T_EQ(join_take(&join, &one, &then, &parts), 0);
+	memset(name, 'x', sizeof(name) - 1);
+	T_EQ(join_rest(&join, &got, &got_from, &parts), 1);
+	T_STR(got_from.name, "access.log");
+	T_EQ(got_from.seq, 7);
+	T_EQ(got_from.wall_ns, 300);
+	T_EQ(got_from.earliest_ns, 200);
 	join_free(&join);
 }

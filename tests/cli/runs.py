@@ -360,4 +360,48 @@ def killed(box):
     equal(box.run("verify", box.log, "--json").json["ok"], True, "ok")
 
 
+@case
+def broken_while_silent(box):
+    """A sink that breaks ends the run although the input is open, and silent."""
+    run = box.start("ingest", "--sink", "fd:1", "--threshold", 1)
+    run.stdout.close()
+    run.stdout = open(os.devnull, "rb")
+    run.stdin.write(b"x\n")
+    run.stdin.flush()
+    equal(run.wait(60), 3, "the code")
+
+
+@case
+def expired_while_silent(box):
+    """So do records whose time for all attempts has passed."""
+    if not os.path.exists("/dev/full"):
+        from cases import Skip
+        raise Skip("there is no /dev/full")
+    run = box.start("ingest", "--json", "--sink", "fd:1", "--threshold", 1,
+                    "--batch-total-timeout", "100ms", stdout=open("/dev/full", "wb"))
+    run.stdin.write(b"x\n")
+    run.stdin.flush()
+    equal(run.wait(60), 3, "the code")
+
+
+@case
+def not_accepted(box):
+    """What was read and found no room until the end is told as not accepted."""
+    run = stuck(box, "--close-timeout", "100ms")
+    run.send_signal(signal.SIGTERM)
+    run.wait(60)
+    equal(summary_of(end(run, 4).err)["not_accepted"] > 0, True, "something was not accepted")
+
+
+@case
+def a_loop_of_its_own(box):
+    """Settings that are shared with a host whose loop is its own do not stop the command."""
+    box.env["WEIR_LOOP"] = "own"
+    run = box.start("ingest", "--sink", "fd:1")
+    run.stdin.write(b"a\n")
+    run.stdin.flush()
+    until(lambda: queued(run.stdout) >= 2, "a line before the end of the input")
+    equal(end(run, 0).out, b"a\n")
+
+
 sys.exit(main())

@@ -3,6 +3,8 @@
 """Flags, settings, messages and help."""
 import json
 import os
+import shutil
+import subprocess
 import sys
 
 from cases import Skip, case, end, equal, holds, main, until
@@ -413,6 +415,26 @@ def full_output(box):
     for command in ("help", "version", "config", "doctor"):
         run = box.start(command, stdout=open("/dev/full", "wb"))
         holds(end(run, 1).err, "No space left on device")
+
+
+@case
+def more_rights_than_the_caller(box):
+    """A command that has more rights than its caller takes no setting from the environment."""
+    if os.geteuid() != 0:
+        raise Skip("only root can give a program more rights")
+    if os.statvfs(box.folder).f_flag & os.ST_NOSUID:
+        raise Skip("programs in the temporary folder get no rights")
+    copy = box.folder / "weir"
+    shutil.copy(box.weir, copy)
+    if b"__asan_init" in copy.read_bytes():
+        raise Skip("a checked build wants to look at itself")
+    os.chmod(box.folder, 0o755)
+    env = dict(box.env, WEIR_THRESHOLD="7")
+    for mode, value in ((0o755, "7"), (0o4755, "4096")):
+        os.chmod(copy, mode)
+        done = subprocess.run([str(copy), "config", "--json"], user=65534, group=65534, env=env,
+                              extra_groups=[], stdout=subprocess.PIPE, check=True)
+        equal(json.loads(done.stdout)["threshold"]["value"], value, f"mode {mode:o}")
 
 
 sys.exit(main())

@@ -90,6 +90,7 @@ static void join_all(const struct pieces *pieces, uint8_t sources)
 	struct join join = { 0 };
 	const uint8_t *at = pieces->bytes;
 	uint64_t in = 0, out = 0, parts_in = 0, parts_out = 0;
+	struct whence whence = { .name = "a source" };
 	struct weir_record record;
 	uint32_t parts;
 
@@ -101,13 +102,13 @@ static void join_all(const struct pieces *pieces, uint8_t sources)
 		at += record.size;
 		in += record.size;
 		parts_in++;
-		if (join_take(&join, &record, &parts)) {
+		if (join_take(&join, &record, &whence, &parts)) {
 			fuzz_touch(record.data, record.size);
 			out += record.size;
 			parts_out += parts;
 		}
 	}
-	while (join_rest(&join, &record, &parts)) {
+	while (join_rest(&join, &record, &whence, &parts)) {
 		fuzz_touch(record.data, record.size);
 		out += record.size;
 		parts_out += parts;

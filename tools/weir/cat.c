@@ -98,11 +98,12 @@ static int take(void *arg, const char *name, const char *value)
 	return END_USAGE;
 }
 
-static const char *source_name(const struct cat *cat, uint16_t id)
+static struct whence whence_of(const struct cat *cat, const struct weir_record *record)
 {
-	const char *name = weir_log_source_name(cat->reader, id);
+	const char *name = weir_log_source_name(cat->reader, record->source);
+	const struct weir_log_batch *batch = weir_log_batch(cat->reader); /* a record has one */
 
-	return name ? name : "";
+	return (struct whence){ name ? name : "", batch->seq, batch->wall_ns, batch->earliest_ns };
 }
 
 static void put_uuid(struct json *json, const char *key, const uint8_t *uuid)
@@ -117,21 +118,19 @@ static void put_uuid(struct json *json, const char *key, const uint8_t *uuid)
 	json_string(json, key, text);
 }
 
-static void put_json(struct cat *cat, const struct weir_record *record, uint32_t parts)
+static void put_json(struct cat *cat, const struct weir_record *record,
+                     const struct whence *whence, uint32_t parts)
 {
-	const struct weir_log_batch *batch = weir_log_batch(cat->reader);
 	struct json json = { .text = &cat->line };
 
 	cat->line.size = 0;
 	json_open(&json, NULL, '{');
-	if (batch) {
-		json_string(&json, "time", when_format(batch->earliest_ns).text);
-		json_string(&json, "batch_time", when_format(batch->wall_ns).text);
-		put_uuid(&json, "engine", cat->engine);
-		json_u64(&json, "seq", batch->seq);
-	}
+	json_string(&json, "time", when_format(whence->earliest_ns).text);
+	json_string(&json, "batch_time", when_format(whence->wall_ns).text);
+	put_uuid(&json, "engine", cat->engine);
+	json_u64(&json, "seq", whence->seq);
 	if (record->source)
-		json_string(&json, "source", source_name(cat, record->source));
+		json_string(&json, "source", whence->name);
 	if (record->uuid)
 		put_uuid(&json, "uuid", record->uuid);
 	if (record->origin_ns)
@@ -159,39 +158,40 @@ static void put_counted(struct cat *cat, const struct weir_record *record)
 	out_put(&cat->out, record->data, record->size);
 }
 
-static void put_delimited(struct cat *cat, const struct weir_record *record)
+static void put_delimited(struct cat *cat, const struct weir_record *record, const char *name)
 {
 	const char *end = cat->frame == FRAME_NUL ? "" : "\n";
 
-	if (cat->open_end && strcmp(cat->open_name, source_name(cat, record->source)) != 0)
+	if (cat->open_end && strcmp(cat->open_name, name) != 0)
 		out_put(&cat->out, end, 1);
 	out_put(&cat->out, record->data, record->size);
 	cat->open_end = record->flags & (WEIR_REC_NO_EOL | WEIR_REC_CONTINUES);
 	if (cat->open_end)
-		snprintf(cat->open_name, sizeof(cat->open_name), "%s",
-		         source_name(cat, record->source));
+		snprintf(cat->open_name, sizeof(cat->open_name), "%s", name);
 	else
 		out_put(&cat->out, end, 1);
 }
 
-static void put(struct cat *cat, const struct weir_record *record, uint32_t parts)
+static void put(struct cat *cat, const struct weir_record *record, const struct whence *whence,
+                uint32_t parts)
 {
 	if (cat->json)
-		put_json(cat, record, parts);
+		put_json(cat, record, whence, parts);
 	else if (cat->frame == FRAME_LEN32)
 		put_counted(cat, record);
 	else
-		put_delimited(cat, record);
+		put_delimited(cat, record, whence->name);
 }
 
 /* What will never become whole is given out as it is. */
 static void put_unfinished(struct cat *cat)
 {
 	struct weir_record record;
+	struct whence whence;
 	uint32_t parts;
 
-	while (join_rest(&cat->join, &record, &parts)) {
-		put(cat, &record, parts);
+	while (join_rest(&cat->join, &record, &whence, &parts)) {
+		put(cat, &record, &whence, parts);
 		cat->unfinished++;
 	}
 }
@@ -199,20 +199,21 @@ static void put_unfinished(struct cat *cat)
 static void take_record(struct cat *cat, struct weir_record *record)
 {
 	const struct weir_log_batch *batch = weir_log_batch(cat->reader);
+	struct whence whence = whence_of(cat, record);
 	uint32_t parts = 1;
 
-	if (batch && (!cat->any || memcmp(cat->engine, batch->engine, 16) != 0)) {
+	if (!cat->any || memcmp(cat->engine, batch->engine, 16) != 0) {
 		put_unfinished(cat);
 		memcpy(cat->engine, batch->engine, 16);
 		cat->any = true;
 	}
-	if (cat->source && strcmp(source_name(cat, record->source), cat->source) != 0)
+	if (cat->source && strcmp(whence.name, cat->source) != 0)
 		return;
 	/* A single source needs no holding: its parts follow each other as they are. */
 	if (cat->source && !cat->json && cat->frame != FRAME_LEN32)
-		put(cat, record, 1);
-	else if (join_take(&cat->join, record, &parts))
-		put(cat, record, parts);
+		put(cat, record, &whence, 1);
+	else if (join_take(&cat->join, record, &whence, &parts))
+		put(cat, record, &whence, parts);
 }
 
 /* Says what was found damaged since the last time. */

@@ -158,11 +158,12 @@ static void check_kernel_parts(struct doctor *doctor)
 
 static void check_clock(struct doctor *doctor)
 {
-	char source[64] = "unknown";
+	char source[64];
 	uint64_t step = probe_clock_step(), cost = probe_clock_cost();
 
-	(void)probe_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
-	                 sizeof(source));
+	if (probe_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
+	               sizeof(source)) < 0)
+		snprintf(source, sizeof(source), "unknown");
 	find(doctor, cost < 500 ? STATE_OK : STATE_WARN, "clock",
 	     "choose a clock source that is read without a system call (tsc, kvm-clock)",
 	     "%s, read in %llu ns", source, (unsigned long long)cost);

@@ -13,8 +13,15 @@
 
 #include "text.h"
 
+/* Where a record comes from. A reader knows that only while it is in that life of the engine. */
+struct whence {
+	const char *name; /* of its source */
+	uint64_t seq, wall_ns, earliest_ns;
+};
+
 struct held {
-	struct text text;
+	struct text text, name;
+	struct whence whence; /* of the last part */
 	uint32_t parts;
 };
 
@@ -22,16 +29,18 @@ struct held {
 struct join {
 	struct held *held; /* by source id */
 	size_t count;
-	struct text last; /* what the last whole record is made of */
+	struct held last; /* what the last whole record is made of */
 };
 
 /*
- * Takes a record. 1: *record is a whole one now (its data valid until the next call), of *ret_parts
- * parts. 0: it was held.
+ * Takes a record of @whence. 1: *record is a whole one now (its data valid until the next call), of
+ * *ret_parts parts. 0: it was held, and a copy of @whence with it.
  */
-int join_take(struct join *join, struct weir_record *record, uint32_t *ret_parts);
-/* What is still held, one after another: 1 and a record, or 0. */
-int join_rest(struct join *join, struct weir_record *ret, uint32_t *ret_parts);
+int join_take(struct join *join, struct weir_record *record, const struct whence *whence,
+              uint32_t *ret_parts);
+/* What is still held, one after another: 1 and a record, valid until the next call, or 0. */
+int join_rest(struct join *join, struct weir_record *ret, struct whence *ret_whence,
+              uint32_t *ret_parts);
 void join_free(struct join *join);
 
 #endif

@@ -19,6 +19,7 @@ int probe_line(const char *path, char *ret, size_t bytes)
 	FILE *file = fopen(path, "re");
 	int r = 0;
 
+	*ret = '\0';
 	if (!file)
 		return -errno;
 	if (fgets(ret, (int)bytes, file))

@@ -128,7 +128,7 @@ static void env_origins(struct settings *settings)
 	while ((property = weir_config_next(property)) != NULL) {
 		size_t n = 0;
 
-		for (; property->key[n] && n < sizeof(name) - 1; n++)
+		for (; n < sizeof(name) - 1 && property->key[n]; n++)
 			name[n] = (char)toupper((unsigned char)property->key[n]);
 		name[n] = '\0';
 		if (is_set(settings->env, name, text, sizeof(text)))

@@ -52,6 +52,8 @@ static int take(void *arg, const char *name, const char *value)
 	}
 	snprintf(text, bytes, "--%s", name);
 	end = add(words, text);
+	if (end)
+		free(text);
 	return end || !value ? end : add(words, value);
 }
 
