@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/crash/disk.h - a disk in memory behind `wr_sys`, which records what is done to it.
+ * tests/crash/disk.h - calls of the disk that are to fail, and every state that a cut may leave.
  *
- * It knows files, names, what is durable and what a power cut may leave. It does not know a log.
- * One directory, "log", in the root; one thread.
+ * It knows what was done to the disk of tests/support, what of that is durable and what a power cut
+ * may leave. It does not know a log. One directory, "log", in the root; one thread.
  *
  * What a cut may leave. A sync of a file makes its earlier writes and lengths durable, a sync of a
  * directory the earlier changes of its names, and nothing else makes anything durable, nor one
@@ -16,69 +16,10 @@
 #ifndef WEIR_TESTS_CRASH_DISK_H
 #define WEIR_TESTS_CRASH_DISK_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "support/disk.h"
 
-#define DISK_FILE_MAX 40960u
-#define DISK_FILES 48
-#define DISK_NAMES 48
 #define DISK_OPS 400
-#define DISK_ARENA (1u << 19)
-#define DISK_SECTOR 512u
 #define DISK_UNITS 40
-#define DISK_NAME_BYTES 40
-
-struct disk_file {
-	uint32_t size;
-	uint8_t in_use, is_dir;
-	uint8_t data[DISK_FILE_MAX];
-};
-
-struct disk_name {
-	int16_t dir, file; /* file -1: none */
-	char name[DISK_NAME_BYTES];
-};
-
-/* What is on a disk. File 0 is the root. */
-struct disk_image {
-	int names, files; /* in use, of the arrays below */
-	struct disk_name name[DISK_NAMES];
-	struct disk_file file[DISK_FILES];
-};
-
-enum disk_kind { DISK_WRITE, DISK_TRUNCATE, DISK_LINK, DISK_UNLINK, DISK_RENAME, DISK_SYNC };
-
-struct disk_op {
-	uint8_t kind, failed; /* failed: a sync that answered an error */
-	int16_t dir, file;    /* of a sync: file, or dir with file -1 */
-	uint32_t offset, bytes, at; /* at: in the arena */
-	char name[DISK_NAME_BYTES], to[DISK_NAME_BYTES];
-};
-
-/* What was done to a disk since it was started. */
-struct disk_trace {
-	struct disk_image base;
-	int ops;
-	uint32_t used;
-	struct disk_op op[DISK_OPS];
-	uint8_t arena[DISK_ARENA];
-};
-
-enum disk_call {
-	DISK_CALL_OPEN,
-	DISK_CALL_WRITE,
-	DISK_CALL_READ,
-	DISK_CALL_SYNC,
-	DISK_CALL_SYNC_DIR,
-	DISK_CALL_TRUNCATE,
-	DISK_CALL_UNLINK,
-	DISK_CALL_RENAME,
-	DISK_CALL_STAT,
-	DISK_CALL_LIST,
-	DISK_CALL_LOCK,
-	DISK_CALL_MKDIR,
-	DISK_CALLS
-};
 
 /* Calls number first..last of one kind fail. */
 struct disk_fault {
@@ -90,9 +31,8 @@ struct disk_fault {
 
 #define DISK_FAULTS 3
 
-struct disk {
-	struct disk_image now; /* as a program sees it */
-	struct disk_trace *trace;
+/* What the calls to come do. */
+struct disk_plan {
 	struct disk_fault fault[DISK_FAULTS];
 	uint32_t called[DISK_CALLS];
 	int hit_at;               /* operations before the first fault that happened; -1: none did */
@@ -101,18 +41,17 @@ struct disk {
 	/* Called before a name of the directory goes, by unlink or rename. */
 	void (*on_gone)(int file, const char *name);
 };
-extern struct disk disk;
+extern struct disk_plan disk_plan;
 
 /* Starts the machine: what is durable is what there is, and nothing is open. */
-void disk_boot(struct disk_trace *trace, const struct disk_image *image);
-/* Goes on with a trace, after the death of the process: what it did is still in memory. */
-void disk_respawn(struct disk_trace *trace);
-void disk_empty(struct disk_image *image);
-/* No descriptor is open but those of nobody. Count of open ones. */
-int disk_open_count(void);
+void disk_start(struct disk_trace *trace, const struct disk_image *image);
+/* Goes on as @trace, after the death of a process that did @ops: they are still in memory. */
+void disk_respawn(struct disk_trace *trace, const struct disk_trace *from, int ops);
 /* The file of a name in "log"; -1: none. */
-int disk_find(const struct disk_image *image, const char *name);
-void disk_copy(struct disk_image *to, const struct disk_image *from);
+static inline int disk_in_log(const struct disk_image *image, const char *name)
+{
+	return disk_find(image, disk_find(image, 0, "log"), name);
+}
 uint64_t disk_hash(const struct disk_image *image);
 
 /* Something that a cut leaves or does not. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""eio.py TOOL CC ROOT BUILD LIBRARY MAIN - a disk that answers EIO to writes for a while, below ext4 and XFS.
+"""eio.py TOOL SOURCE BUILD - a disk that answers EIO to writes for a while, below ext4 and XFS.
 
 nbdkit's error filter fails all writes as long as a file exists; nbdfuse makes a file of its export,
 and a loop device lies on that. The tool removes the file once a sync has failed. ext4 answers EIO to the sync, and 0 to the next one, although the
@@ -14,8 +14,7 @@ import sys
 import tempfile
 import time
 
-from mutate import SYNC_AGAIN, Builder
-from rig import SIZES, Disk, Tap, Unavailable, need
+from rig import Disk, mutant_tool, need, SIZES, Tap, Unavailable
 
 TOOL = sys.argv[1]
 PROOF = os.environ.get("WEIR_PROOF", "slice")
@@ -212,15 +211,13 @@ def main():
         except Unavailable as missing:
             tap.skip(promise, missing)
     promise = "a writer that syncs once more after EIO is caught on ext4"
-    builder = Builder(*sys.argv[2:6], {"tool": [sys.argv[6]]})
     try:
         need("mkfs.ext4", *programs)
-        wrong, seen = all_rounds(builder.make("tool", SYNC_AGAIN), "ext4", 1)
+        with mutant_tool("a sync is tried again after EIO") as tool:
+            wrong, seen = all_rounds(tool, "ext4", 1)
         tap.tell(wrong is not None, promise, f"all was there: {seen}")
     except Unavailable as missing:
         tap.skip(promise, missing)
-    finally:
-        builder.close()
     return tap.bad != 0
 
 

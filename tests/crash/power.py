@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""power.py TOOL CC ROOT BUILD LIBRARY MAIN - cuts the power of file systems that a log is written to.
+"""power.py TOOL SOURCE BUILD - cuts the power of file systems that a log is written to.
 
 An engine writes with sync=batch to ext4 and XFS on loop devices. At a random moment the file system
 is shut down without its journal being written, mounted again, and read: what was acknowledged must
@@ -13,8 +13,7 @@ import subprocess
 import sys
 import time
 
-from mutate import NO_SYNC, Builder
-from rig import Disk, Tap, Unavailable, need
+from rig import Disk, mutant_tool, need, Tap, Unavailable
 
 TOOL = sys.argv[1]
 PROOF = os.environ.get("WEIR_PROOF", "slice")
@@ -74,7 +73,6 @@ def cuts(tool, kind, most, until):
 
 
 def main():
-    builder = Builder(*sys.argv[2:6], {"tool": [sys.argv[6]]})
     tap = Tap(4)
     part = SECONDS / 10 if PROOF == "slice" else 3600
     for kind in ("ext4", "xfs"):
@@ -87,11 +85,8 @@ def main():
             print(f"# figure crash-power | records acknowledged on {kind} | {acked} |")
         except Unavailable as missing:
             tap.skip(promise, missing)
-    try:
-        mutant = builder.make("tool", NO_SYNC)
-        catch(tap, mutant)
-    finally:
-        builder.close()
+    with mutant_tool("no fdatasync") as tool:
+        catch(tap, tool)
     return tap.bad != 0
 
 

@@ -1,14 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """rig.py - file systems on loop devices, for power.py and eio.py: made, mounted, cut off."""
+import contextlib
 import ctypes
 import fcntl
 import os
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "mutants"))
+import mutant  # noqa: E402
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 # _IOR('X', 125, __u32): both file systems know it; 2: without writing their journal first.
@@ -114,6 +121,16 @@ class Disk:
         if self.own_image and self.image and os.path.exists(self.image):
             os.unlink(self.image)
         shutil.rmtree(self.base, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def mutant_tool(name):
+    """The tool of the command line, TOOL SOURCE BUILD, with a mutant of crash.mutants in it."""
+    program, source, build = sys.argv[1:4]
+    entry, = (one for one in mutant.read(os.path.join(HERE, "crash.mutants")) if one.name == name)
+    program = os.path.relpath(program, build)
+    with tempfile.TemporaryDirectory(prefix="weir-mutant-") as place:
+        yield mutant.make(mutant.Tree(source, build).read_ninja([program]), program, entry, place)
 
 
 class Tap:

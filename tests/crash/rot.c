@@ -118,10 +118,10 @@ static void adopt(const char *name)
 		char file[WR_LOG_NAME_BYTES];
 
 		wr_log_segment_name(number, file);
-		if (disk_find(&log_.image, file) < 0)
+		if (disk_in_log(&log_.image, file) < 0)
 			continue;
 		log_.part[log_.parts] =
-		    (struct part){ .file = disk_find(&log_.image, file), .number = number };
+		    (struct part){ .file = disk_in_log(&log_.image, file), .number = number };
 		find_blocks(log_.parts++);
 	}
 	for (int i = 0; i < log_.parts; i++)
@@ -136,7 +136,7 @@ static void write_log(enum ledger_sizes sizes, struct wr_log_options options,
 
 	ledger_sizes = sizes;
 	disk_empty(&empty);
-	disk_boot(NULL, &empty);
+	disk_start(NULL, &empty);
 	for (uint32_t life = 1; *batches; life++, batches++) {
 		struct wr_log_writer *writer = NULL;
 
@@ -199,7 +199,7 @@ static void check(const struct truth *truth, const char *what, uint64_t where)
 	struct reading reading;
 
 	readings++;
-	disk_boot(NULL, &bad);
+	disk_start(NULL, &bad);
 	ledger_read("log", &reading);
 	if (reading.wrong[0])
 		fail("%s %" PRIu64 ": %s", what, where, reading.wrong);
@@ -347,7 +347,7 @@ static void flip(const struct block *block, uint32_t offset, int bit)
 	if (truth.torn == UINT64_MAX) {
 		struct reading reading;
 
-		disk_boot(NULL, &bad);
+		disk_start(NULL, &bad);
 		ledger_read("log", &reading);
 		if (!reading.counts.torn_bytes)
 			fail("bit %d of byte %u of segment %" PRIu64 ": nothing is counted", bit,
@@ -396,7 +396,7 @@ static void zero(int part, uint32_t from, uint32_t bytes)
 		        log_.part[part].size < file->size;
 	}
 	memset(file->data + from, 0, bytes);
-	disk_boot(NULL, &bad);
+	disk_start(NULL, &bad);
 	ledger_read("log", &reading);
 	readings++;
 	if (reading.wrong[0] || memcmp(&reading.met, &truth.there, sizeof(truth.there)) != 0)
@@ -479,7 +479,7 @@ static void check_without(struct truth truth, const char *what, int part)
 	struct reading reading;
 
 	readings++;
-	disk_boot(NULL, &bad);
+	disk_start(NULL, &bad);
 	ledger_read("log", &reading);
 	if (reading.wrong[0] || memcmp(&reading.met, &truth.there, sizeof(truth.there)) != 0)
 		fail("%s, segment %" PRIu64 ": %s", what, log_.part[part].number,
@@ -516,7 +516,7 @@ static void files_of(int part)
 	wr_log_segment_name(log_.part[part].number + 1, name);
 	next = name_of(name);
 	if (part + 1 < log_.parts && next) {
-		int16_t file = at->file;
+		int file = at->file;
 
 		at->file = next->file;
 		next->file = file;
@@ -528,15 +528,10 @@ static void files_of(int part)
 
 static void add_file(const char *name, const void *bytes, uint32_t size)
 {
-	struct disk_file *file = &bad.file[bad.files];
+	int file = disk_new_file(&bad, 0);
 
-	memcpy(file->data, bytes, size);
-	file->size = size;
-	file->in_use = 1;
-	file->is_dir = 0;
-	bad.name[bad.names] = (struct disk_name){ .dir = name_of("log")->file,
-		                                  .file = (int16_t)bad.files++ };
-	snprintf(bad.name[bad.names++].name, DISK_NAME_BYTES, "%s", name);
+	disk_put(&bad.file[file], 0, bytes, size);
+	disk_link(&bad, name_of("log")->file, name, file);
 }
 
 static void files_all(void)
@@ -554,8 +549,7 @@ static void files_all(void)
 	name_of("lock")->file = -1;
 	check(&truth, "no lock", 0);
 	disk_copy(&bad, &log_.image);
-	memcpy(bad.file[name_of("lock")->file].data, junk, 500);
-	bad.file[name_of("lock")->file].size = 500;
+	disk_put(&bad.file[name_of("lock")->file], 0, junk, 500);
 	check(&truth, "junk in lock", 0);
 	for (uint32_t size = 0; size <= 3000; size += 750) {
 		disk_copy(&bad, &log_.image);
@@ -594,7 +588,7 @@ static void write_on(const struct batches *there)
 	struct reading reading;
 	struct weir_why why;
 
-	disk_boot(NULL, &bad);
+	disk_start(NULL, &bad);
 	if (wr_log_writer_open("log", &options, NULL, &writer, &why)) {
 		fail("a damaged log cannot be written: %s", why.text);
 		return;
@@ -630,7 +624,7 @@ static void several(uint64_t until)
 				touched.of[block->life] |= UINT64_C(1) << block->seq;
 		}
 		readings++;
-		disk_boot(NULL, &bad);
+		disk_start(NULL, &bad);
 		ledger_read("log", &reading);
 		if (reading.wrong[0])
 			fail("several flips: %s", reading.wrong);

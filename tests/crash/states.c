@@ -270,7 +270,7 @@ static void write_one(struct session *session)
 			fail("batch %u.%u is answered with %d", now->life, seq, r);
 	}
 	if (r) { /* given up: the engine would drop it */
-		if (!failure[0] && disk.fault[0].last != UINT32_MAX)
+		if (!failure[0] && disk_plan.fault[0].last != UINT32_MAX)
 			fail("batch %u.%u is answered with %d for ever", now->life, seq, r);
 		return;
 	}
@@ -312,7 +312,7 @@ static void play(const char *script, int disturbed)
 	struct session session = { .disturbed = disturbed };
 	int r = 0;
 
-	disk.on_gone = on_gone;
+	disk_plan.on_gone = on_gone;
 	for (; *script && !failure[0]; script++) {
 		if (*script == 'o')
 			open_one(&session);
@@ -329,7 +329,7 @@ static void play(const char *script, int disturbed)
 		if (*script == 'c')
 			close_one(&session);
 		if (*script == 't')
-			disk.now_ns += 3600000000000u;
+			disk_plan.now_ns += 3600000000000u;
 		if (*script == 't' || *script == 's') {
 			r = *script == 's' ? wr_log_writer_sync(session.writer)
 			                   : wr_log_writer_tick(session.writer);
@@ -340,11 +340,11 @@ static void play(const char *script, int disturbed)
 				fail("a sync answers %d", r);
 		}
 	}
-	disk.on_gone = NULL;
+	disk_plan.on_gone = NULL;
 	if (session.writer) { /* what it does from here on is no part of the run */
 		int ops = now->trace.ops;
 
-		memset(disk.fault, 0, sizeof(disk.fault));
+		memset(disk_plan.fault, 0, sizeof(disk_plan.fault));
 		(void)wr_log_writer_close(session.writer);
 		now->trace.ops = ops;
 	}
@@ -359,10 +359,10 @@ static int was_ended(const struct disk_image *image, uint64_t number)
 	int file, later;
 
 	wr_log_segment_name(number, name);
-	file = disk_find(image, name);
+	file = disk_in_log(image, name);
 	for (uint64_t next = number + 1; file >= 0 && next < number + 8; next++) {
 		wr_log_segment_name(next, name);
-		later = disk_find(image, name);
+		later = disk_in_log(image, name);
 		if (later >= 0 && image->file[later].size > 24 &&
 		    image->file[later].data[24] == image->file[file].data[24] &&
 		    !memcmp(image->file[later].data, "WEIR", 4))
@@ -376,7 +376,7 @@ static void verify(const struct disk_image *image, const struct expect *expect, 
 {
 	struct reading reading;
 
-	disk_boot(NULL, image);
+	disk_start(NULL, image);
 	ledger_read("log", &reading);
 	if (reading.wrong[0])
 		fail("%s: %s", where, reading.wrong);
@@ -510,7 +510,7 @@ static int one_state(const struct run *run, const struct disk_cut *cut, uint64_t
 		return more;
 	runs[depth + 1]->events = 0;
 	runs[depth + 1]->life = run->life;
-	disk_boot(&runs[depth + 1]->trace, image);
+	disk_start(&runs[depth + 1]->trace, image);
 	recover(runs[depth + 1], expect, depth + 1);
 	return more;
 }
@@ -560,13 +560,11 @@ static void explore_deaths(struct run *run)
 	for (int ops = 1; ops <= run->trace.ops && !is_over(); ops++) {
 		struct expect expect;
 
-		again->trace = run->trace;
-		again->trace.ops = ops;
 		again->events = 0;
 		again->life = run->life;
 		again->seq = run->seq;
 		expect_at(run, ops, &expect);
-		disk_respawn(&again->trace);
+		disk_respawn(&again->trace, &run->trace, ops);
 		now = again;
 		again->life++;
 		again->seq = 0;
@@ -591,17 +589,17 @@ static void one_run(int disturbed)
 	run->seq = 0;
 	run->before = (struct expect){ 0 };
 	disk_empty(&empty);
-	disk.now_ns = disk.wall_ns = 1000000;
-	disk_boot(&run->trace, &empty);
+	disk_plan.now_ns = disk_plan.wall_ns = 1000000;
+	disk_start(&run->trace, &empty);
 	now = run;
 	play(scenario->script, disturbed);
-	memset(disk.fault, 0, sizeof(disk.fault));
-	disk.forgets = 0;
+	memset(disk_plan.fault, 0, sizeof(disk_plan.fault));
+	disk_plan.forgets = 0;
 }
 
 static const char *const call_names[DISK_CALLS] = {
 	"open", "write", "read", "sync", "dir-sync", "truncate",
-	"unlink", "rename", "stat", "list", "lock", "mkdir"
+	"unlink", "rename", "stat", "list", "lock", "mkdir", "close", "seek"
 };
 
 static void one_fault(struct disk_fault fault, int forgets, int then)
@@ -609,18 +607,18 @@ static void one_fault(struct disk_fault fault, int forgets, int then)
 	snprintf(context, sizeof(context), " (%s %u fails with %d, %d written, memory %s)",
 	         call_names[fault.call], fault.first, fault.error, (int)fault.partly,
 	         forgets ? "lost" : "kept");
-	memset(disk.fault, 0, sizeof(disk.fault));
-	disk.fault[0] = fault;
+	memset(disk_plan.fault, 0, sizeof(disk_plan.fault));
+	disk_plan.fault[0] = fault;
 	if (then) /* the next call, too */
-		disk.fault[1] = (struct disk_fault){ fault.call, then, fault.last + 1,
+		disk_plan.fault[1] = (struct disk_fault){ fault.call, then, fault.last + 1,
 			                             fault.last + 1, 0 };
-	disk.forgets = forgets;
-	disk.hit_at = -1;
+	disk_plan.forgets = forgets;
+	disk_plan.hit_at = -1;
 	one_run(1);
 	figures.faults++;
 	/* Before it happened all is as it was undisturbed. */
-	if (!failure[0] && disk.hit_at >= 0)
-		explore(runs[0], disk.hit_at, 0);
+	if (!failure[0] && disk_plan.hit_at >= 0)
+		explore(runs[0], disk_plan.hit_at, 0);
 	context[0] = 0;
 }
 
@@ -660,7 +658,7 @@ static void one_pass(const struct scenario *which, enum pass pass)
 	ledger_sizes = which->sizes;
 	context[0] = 0;
 	one_run(0);
-	memcpy(called, disk.called, sizeof(called));
+	memcpy(called, disk_plan.called, sizeof(called));
 	if (pass == PASS_DEATHS) {
 		planned.depth = 2;
 		explore_deaths(runs[0]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* frames_fuzz.c - records out of bytes and into bytes: splitting, joining, decoding, the stream. */
 #include <errno.h>
+#include <fcntl.h>
 #include <weir/sink.h>
 
 #include "../../tools/weir/command.h"
@@ -217,7 +218,7 @@ static void compose(struct composed *c, struct feed *feed)
 }
 
 /* A stream that was finished is frames to its last byte, whatever happened on the way. */
-static void check_stream(const struct memory_file *file, enum wr_fd_frame frame)
+static void check_stream(const struct disk_file *file, enum wr_fd_frame frame)
 {
 	size_t at = 0;
 
@@ -225,13 +226,13 @@ static void check_stream(const struct memory_file *file, enum wr_fd_frame frame)
 		uint32_t bytes;
 
 		FUZZ_TRUE(file->size - at >= 4);
-		memcpy(&bytes, file->bytes + at, 4);
+		memcpy(&bytes, file->data + at, 4);
 		FUZZ_TRUE(file->size - at - 4 >= bytes);
 		at += 4 + bytes;
 	}
 	while (frame == WR_FRAME_RAW && at < file->size) {
 		struct weir_record record;
-		uint64_t bytes = weir_record_decode(file->bytes + at, file->size - at, &record);
+		uint64_t bytes = weir_record_decode(file->data + at, file->size - at, &record);
 
 		FUZZ_TRUE(bytes);
 		at += bytes;
@@ -247,7 +248,7 @@ void fuzz_sink_fd(const uint8_t *data, size_t size)
 	static struct composed composed;
 	struct feed feed = { data, size };
 	struct wr_fd *fd = calloc(1, sizeof(*fd));
-	struct memory_file *file;
+	struct disk_file *file;
 	uint8_t how = feed_u8(&feed), fail_memory;
 	long live = fuzz_memory_live();
 	uint64_t seq = 0, bytes_in = 0;
@@ -259,7 +260,7 @@ void fuzz_sink_fd(const uint8_t *data, size_t size)
 	file = memory_make("stream");
 	fd->poll_fd = fd->event_fd = -1;
 	fd->frame = (enum wr_fd_frame)(how & 3);
-	r = wr_sys.openat(wr_sys.openat(-100, "", 0, 0), "stream", 0, 0);
+	r = wr_sys.openat(wr_sys.openat(-100, "", 0, 0), "stream", O_WRONLY, 0);
 	FUZZ_TRUE(r >= 0);
 	fd->fd = r;
 	if (how & 4)

@@ -5,8 +5,8 @@
 It compiles the sources that parse, and the targets, with clang, ASan and UBSan into BUILD/fuzz.
 Then, in turn (or that part alone: coverage, fuzz, mutants):
 every corpus is replayed; the branches that it takes of the files in PARSERS are counted; each
-target is fuzzed for its share of the time; the bugs in MUTANTS are planted one by one and must be
-found by the corpus, or by a short fuzz.
+target is fuzzed for its share of the time; the bugs in fuzz.mutants are planted one by one and must
+be found by the corpus, or by a short fuzz.
 
 WEIR_PROOF=slice|full|soak and WEIR_PROOF_SECONDS say how much. -v lists the branches not taken.
 """
@@ -19,12 +19,18 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "mutants"))
+import mutant  # noqa: E402
+
 WORDS = [word for word in sys.argv[1:] if not word.startswith("-")]
 ROOT, BUILD = os.path.abspath(WORDS[0]), os.path.abspath(WORDS[1])
 ONLY = WORDS[2:]
 VERBOSE = "-v" in sys.argv
 PART = "".join(word[7:] for word in sys.argv if word.startswith("--part="))
 OUT = os.path.join(BUILD, "fuzz")
+PROGRAM = os.path.join(OUT, "fuzz")
 CORPUS = os.path.join(ROOT, "tests", "fuzz", "corpus")
 MODE = os.environ.get("WEIR_PROOF", "slice")
 SECONDS = float(os.environ.get("WEIR_PROOF_SECONDS", "20"))
@@ -90,44 +96,12 @@ NEVER = [
     ("engine/sink/frame.c", "fd->kept && fd->frame != WR_FRAME_RAW", "raw streams keep nothing"),
 ]
 
-# Bugs that are planted: the target that must find it, the file, what stands there, what it becomes.
-MUTANTS = [
-    ("log_header", "engine/log/format.c", "|| header.body_bytes % WR_LOG_ALIGN", ""),
-    ("log_header", "engine/log/format.c", "bytes > avail - 4", "bytes > avail"),
-    ("log_segment", "engine/log/reader.c", "total > left || ", ""),
-    ("log_dir", "engine/log/seen.c", "if (range->count == WR_LOG_HOLES) {",
-     "if (range->count > WR_LOG_HOLES) {"),
-    ("log_dir", "engine/log/lives.c", "lives->room ? 2 * lives->room : 64", "64"),
-    ("log_dir", "engine/log/walk.c", "n < WR_LOG_DAMAGE_KEPT ?", "n < 9999 ?"),
-    ("log_dir", "engine/log/dir.c", "wr_sys.close(fd);\n\tif (r) {\n\t\twr_log_listing_fini",
-     "if (r) {\n\t\twr_log_listing_fini"),
-    ("records", "include/weir/record.h", "if (total > avail ||", "if (total > avail + 8 ||"),
-    ("config_file", "engine/api/config_file.c",
-     "if (reader->length > LINE_MAX_BYTES)\n\t\t\t\treturn",
-     "if (reader->length > LINE_MAX_BYTES + 2)\n\t\t\t\treturn"),
-    ("config_set", "engine/api/property.c", "if (length > DIGITS_MAX)\n\t\treturn -EINVAL;", ""),
-    ("config_env", "engine/api/config_env.c", "length <= PREFIX_MAX &&", "1 &&"),
-    ("uri", "engine/sink/uri.c", "if (uri->option_count == WR_URI_OPTIONS_MAX)",
-     "if (uri->option_count > WR_URI_OPTIONS_MAX)"),
-    ("uri", "engine/sink/uri.c", "low = high < 0 ? -1 : hex_digit(from[2]);",
-     "low = hex_digit(from[2]);"),
-    ("frames", "tools/weir/frame.c", "bytes > s->record_max ? s->record_max + 1 : bytes",
-     "s->record_max + 1"),
-    ("frames", "tools/weir/frame.c", "s->left = left - size;", "s->left = left;"),
-    ("sink_fd", "engine/sink/frame.c", "pass.skip = fd->torn_offset;", "pass.skip = 0;"),
-    ("cpus", "engine/ring/cpus.c", "if (id >= (long)WR_TABLE_CPUS)\n\t\t\treturn -EINVAL;", ""),
-    ("units", "engine/base/units.c", "if (++digits > FRACTION_DIGITS_MAX)",
-     "if (++digits > FRACTION_DIGITS_MAX + 12)"),
-    ("args", "tools/weir/args.c", "settings->flag_count == SETTINGS_FLAGS_MAX",
-     "settings->flag_count > SETTINGS_FLAGS_MAX"),
-    ("when", "tools/weir/when.c", "if (!digit(**at))\n\t\t\treturn false;\n\t\tvalue = value",
-     "value = value"),
-    ("json", "tools/weir/text.c", "if (c >= 0x20 && c != '\"'", "if (c >= 0x1f && c != '\"'"),
-]
-
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 COMPILE = ["-g", "-O1", "-std=gnu11", "-D_GNU_SOURCE", *SANITIZE, "-fsanitize=fuzzer-no-link",
            "-fprofile-instr-generate", "-fcoverage-mapping", "-Wno-unused-command-line-argument"]
+INCLUDES = [f"-I{place}" for place in (
+    os.path.join(BUILD, "include"), os.path.join(ROOT, "include"), os.path.join(ROOT, "engine"), HERE,
+    os.path.join(ROOT, "tests"))]
 LINK = ["-fsanitize=fuzzer", *SANITIZE, "-fprofile-instr-generate", "-Wl,--wrap=fopen",
         "-Wl,--wrap=access", "-lpthread", "-lm"]
 tests = 0
@@ -177,6 +151,7 @@ def sources():
     found += glob.glob(os.path.join(ROOT, "engine", "api", "config*.c"))
     found += glob.glob(os.path.join(ROOT, "engine", "api", "property*.c"))
     found += glob.glob(os.path.join(ROOT, "tests", "fuzz", "*.c"))
+    found += glob.glob(os.path.join(ROOT, "tests", "support", "disk*.c"))
     found.append(os.path.join(ROOT, "engine", "ring", "cpus.c"))
     found += [os.path.join(ROOT, "tools", "weir", name + ".c")
               for name in ("args", "settings", "frame", "join", "text", "when", "probe")]
@@ -185,45 +160,44 @@ def sources():
                   if os.path.basename(path) not in ("sys_linux.c", "replay.c"))
 
 
-def includes(root=ROOT):
-    return [f"-I{os.path.join(root, 'include')}", f"-I{os.path.join(BUILD, 'include')}",
-            f"-I{os.path.join(ROOT, 'include')}", f"-I{os.path.join(ROOT, 'engine')}",
-            f"-I{os.path.join(ROOT, 'tests', 'fuzz')}"]
-
-
 def object_of(path):
     return os.path.join(OUT, os.path.relpath(path, ROOT).replace("/", "_") + ".o")
 
 
-def is_fresh(path, made):
+def seen_by(made):
+    """What an object was made of."""
+    with open(made + ".d", encoding="utf-8") as file:
+        return file.read().replace("\\\n", " ").split(":", 1)[1].split()
+
+
+def is_fresh(made):
     """Whether the object is newer than all that it was made of."""
     try:
-        with open(made + ".d", encoding="utf-8") as file:
-            names = file.read().replace("\\\n", " ").split(":", 1)[1].split()
         when = os.path.getmtime(made)
-        return all(os.path.getmtime(name) < when for name in names + [__file__])
+        return all(os.path.getmtime(name) < when for name in seen_by(made) + [__file__])
     except (OSError, IndexError):
         return False
 
 
-def compile_one(path, made, include):
-    return subprocess.run(["clang", *COMPILE, *include, "-MMD", "-MF", made + ".d", "-c", path,
-                           "-o", made], capture_output=True, text=True, check=False)
+def commands():
+    """Each object, with its source and the words that make it."""
+    return {object_of(path): (path, ["clang", *COMPILE, *INCLUDES, "-MMD", "-MF",
+                                     object_of(path) + ".d", "-c", path, "-o", object_of(path)])
+            for path in sources()}
 
 
 def build():
     """Objects and the program with all targets. Messages, or nothing."""
-    for path in sources():
-        made = object_of(path)
-        if is_fresh(path, made):
-            continue
-        done = compile_one(path, made, includes())
+    todo = [words for made, (_, words) in commands().items() if not is_fresh(made)]
+    for words in [*todo, link_words()]:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             return done.stderr.splitlines()[:20]
-    objects = [object_of(path) for path in sources()]
-    done = subprocess.run(["clang", *objects, *LINK, "-o", os.path.join(OUT, "fuzz")],
-                          capture_output=True, text=True, check=False)
-    return done.stderr.splitlines()[:20] if done.returncode else []
+    return []
+
+
+def link_words():
+    return ["clang", *commands(), *LINK, "-o", PROGRAM]
 
 
 def run(program, target, arguments, profile="/dev/null", limit=120):
@@ -248,7 +222,7 @@ def what_broke(done):
 
 
 def replay(targets):
-    program, total = os.path.join(OUT, "fuzz"), 0
+    program, total = PROGRAM, 0
     for target in targets:
         inputs = len(glob.glob(os.path.join(CORPUS, target, "*")))
         profile = os.path.join(OUT, target + ".profraw")
@@ -265,7 +239,7 @@ def branches_of(targets):
     subprocess.run([tool("llvm-profdata"), "merge", "-o", merged]
                    + [os.path.join(OUT, target + ".profraw") for target in targets], check=True)
     text = subprocess.run([tool("llvm-cov"), "export", "-instr-profile", merged,
-                           os.path.join(OUT, "fuzz")], capture_output=True, text=True,
+                           PROGRAM], capture_output=True, text=True,
                           check=True).stdout
     found = {}
     for function in json.loads(text)["data"][0]["functions"]:
@@ -333,11 +307,12 @@ def fuzz(targets):
     ran = 0
     for target in targets:
         longest = target_bytes().get(target, 512)
-        done = run(os.path.join(OUT, "fuzz"), target,
+        prepare(target)
+        done = run(PROGRAM, target,
                    [f"-max_total_time={share}", f"-max_len={longest}", "-print_final_stats=1",
                     f"-seed={int(os.environ.get('WEIR_PROOF_SEED', time.time_ns() % 1000000))}",
                     os.path.join(OUT, "new-" + target), os.path.join(CORPUS, target)],
-                   limit=share + 120) if prepare(target) else None
+                   limit=share + 120)
         units = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
         ran += int(units.group(1)) if units else 0
         tap(done.returncode == 0, f"{target}: {share} s of libFuzzer find nothing",
@@ -350,7 +325,6 @@ def prepare(target):
     folder = os.path.join(OUT, "new-" + target)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    return True
 
 
 def target_bytes():
@@ -359,59 +333,36 @@ def target_bytes():
                 re.findall(r'\{ "(\w+)", fuzz_\w+, (\d+) \}', file.read())}
 
 
-def plant(number, target, path, old, new):
-    """The program with one bug. Its name, or a message."""
-    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        text = file.read()
-    if text.count(old) != 1:
-        return None, f"{path} does not hold it once: {old!r}"
-    place = os.path.join(OUT, f"mutant-{number}")
-    changed = os.path.join(place, path)
-    os.makedirs(os.path.dirname(changed), exist_ok=True)
-    with open(changed, "w", encoding="utf-8") as file:
-        file.write(text.replace(old, new))
-    users = [os.path.join(ROOT, path)]
-    if path.startswith("include/"):
-        users = [os.path.join(ROOT, "engine/sink/batch.c")]
-    replaced = {}
-    for user in users:
-        made = os.path.join(place, os.path.basename(user) + ".o")
-        source = changed if user.endswith(path) else user
-        done = compile_one(source, made, [f"-I{os.path.dirname(changed)}", *includes(place),
-                                          f"-I{os.path.dirname(user)}"])
-        if done.returncode:
-            return None, "it does not compile: " + done.stderr[:200]
-        replaced[user] = made
-    program = os.path.join(place, "fuzz")
-    objects = [replaced.get(one, object_of(one)) for one in sources()]
-    done = subprocess.run(["clang", *objects, *LINK, "-o", program], capture_output=True,
-                          text=True, check=False)
-    return (program, "") if done.returncode == 0 else (None, "it does not link")
-
-
 def mutants(targets):
+    """Each bug of fuzz.mutants, planted alone."""
+    entries = mutant.read(os.path.join(HERE, "fuzz.mutants"))
+    tree = mutant.Tree(ROOT, OUT)
+    tree.compile, tree.links = commands(), {PROGRAM: link_words()}
+    tree.sees = {made: set(map(os.path.realpath, seen_by(made))) for made in tree.compile}
     killed, tried = 0, 0
-    for number, (target, path, old, new) in enumerate(MUTANTS):
+    for entry in entries:
+        target, by, trouble = entry.killer[0], "", []
         if target not in targets:
             continue
         tried += 1
-        program, trouble = plant(number, target, path, old, new)
-        by = ""
-        if program:
+        place = os.path.join(OUT, "planted")
+        try:
+            program = mutant.make(tree, PROGRAM, entry, place)
             done = run(program, target, ["-runs=0", os.path.join(CORPUS, target)])
             by = "its corpus" if done.returncode else ""
             if not by:
                 # New inputs go into the first folder, which must not be the tree's.
+                prepare(target)
                 done = run(program, target, ["-max_total_time=10", "-max_len=600",
                                              os.path.join(OUT, "new-" + target),
-                                             os.path.join(CORPUS, target)]
-                           ) if prepare(target) else done
+                                             os.path.join(CORPUS, target)])
                 by = "ten seconds of libFuzzer" if done.returncode else ""
+        except mutant.Unbuilt as why:
+            trouble = [str(why)]
         killed += bool(by)
-        shown = " ".join(old.split())
-        tap(bool(by), f"{target}: a bug in {path} is found by {by or 'nothing'}: {shown[:70]}",
-            [trouble] if trouble else ())
-        shutil.rmtree(os.path.join(OUT, f"mutant-{number}"), ignore_errors=True)
+        tap(bool(by), f"{target}: a bug in {entry.file} is found by {by or 'nothing'}: "
+            f"{entry.name}", trouble)
+        shutil.rmtree(place, ignore_errors=True)
     figure("parser bugs found of those planted", f"{killed}", f"{tried}")
 
 

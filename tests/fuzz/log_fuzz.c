@@ -22,7 +22,7 @@
 /* The state of a program that makes a directory. */
 static struct program {
 	struct feed feed;
-	struct memory_file *file; /* the one that is made */
+	struct disk_file *file; /* the one that is made */
 	size_t at;                /* where the next bytes go */
 	uint64_t segment;
 	uint8_t engine;
@@ -167,7 +167,7 @@ void fuzz_log_segment(const uint8_t *data, size_t size)
 	uint8_t how = feed_u8(&feed), fail_memory = feed_u8(&feed) % 16;
 	struct weir_log_reader *reader = NULL;
 	struct weir_why why = { "" };
-	struct memory_file *file;
+	struct disk_file *file;
 	long live = fuzz_memory_live();
 	char name[WR_LOG_NAME_BYTES];
 	uint64_t records;
@@ -179,7 +179,7 @@ void fuzz_log_segment(const uint8_t *data, size_t size)
 	file = memory_make(name);
 	memory_put(file, 0, feed.at, feed.left);
 	if (how & 1)
-		fix_sums(file->bytes, file->size, how);
+		fix_sums(file->data, file->size, how);
 	if (how & 4) {
 		wr_log_segment_name(2, name); /* so that the first is not the last */
 		memory_make(name);
@@ -201,7 +201,7 @@ void fuzz_log_segment(const uint8_t *data, size_t size)
 	fuzz_fail_memory(0, 0);
 	weir_log_close(reader);
 	weir_log_close(NULL);
-	FUZZ_TRUE(memory_disk.descriptors == 0 && fuzz_memory_live() == live);
+	FUZZ_TRUE(disk_open_count() == 0 && fuzz_memory_live() == live);
 	memory_reset();
 }
 
@@ -493,8 +493,8 @@ static void change_name(uint8_t number)
 	char name[WR_LOG_NAME_BYTES];
 
 	wr_log_segment_name(number, name);
-	if (program.file && program.file->there && !memory_find(name))
-		memcpy(program.file->name, name, sizeof(name));
+	if (program.file && memory_name(program.file) && !memory_find(name))
+		memory_rename(program.file, name);
 	program.segment = number;
 }
 
@@ -502,21 +502,21 @@ static void change_kind(uint8_t how)
 {
 	if (!program.file)
 		return;
-	program.file->odd = how & 1;
-	program.file->shared = how & 2;
+	program.file->is_odd = how & 1;
+	program.file->links = (how & 2) != 0;
 	program.file->refuse = how & 4 ? -(int)(how >> 3) - 1 : 0;
 }
 
 static void damage(uint8_t how)
 {
-	struct memory_file *file = program.file;
+	struct disk_file *file = program.file;
 	uint16_t where = feed_u16(&program.feed);
 
 	if (!file || (!file->size && (how & 3) != 3))
 		return;
 	switch (how & 3) {
 	case 0:
-		file->bytes[where % file->size] ^= (uint8_t)(how | 1);
+		file->data[where % file->size] ^= (uint8_t)(how | 1);
 		break;
 	case 1:
 		memory_truncate(file, how & 4 && where < file->size ? where
@@ -534,7 +534,7 @@ static void damage(uint8_t how)
 
 static void make_hole(uint8_t how)
 {
-	struct memory_file *file = program.file;
+	struct disk_file *file = program.file;
 
 	if (!file || program.large++ > 1)
 		return;
@@ -555,7 +555,7 @@ static void make_other(void)
 {
 	char *name = feed_line(&program.feed);
 
-	if (*name && strlen(name) < MEMORY_NAME && !memory_find(name))
+	if (*name && strlen(name) < DISK_NAME_BYTES && !memory_find(name))
 		program.file = memory_make(name);
 	program.at = 0;
 	free(name);
@@ -615,7 +615,7 @@ static bool step(void)
 	case 21: choose_file(feed_u64(feed)); break;
 	case 22: make_large(how); break;
 	case 23:
-		memory_disk.crowded = how & 1;
+		disk.crowded = how & 1;
 		memory_disk.nameless = how & 2;
 		if (how & 4 && !program.reading && !program.reader)
 			memory_disk.directory = false;
@@ -647,6 +647,6 @@ void fuzz_log_dir(const uint8_t *data, size_t size)
 	fuzz_fail_memory(0, 0);
 	read_now();
 	close_reader();
-	FUZZ_TRUE(memory_disk.descriptors == 0 && fuzz_memory_live() == live);
+	FUZZ_TRUE(disk_open_count() == 0 && fuzz_memory_live() == live);
 	memory_reset();
 }

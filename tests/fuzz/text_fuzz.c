@@ -122,7 +122,7 @@ static void open_sink(const char *text, unsigned fail_in)
 	FUZZ_TRUE(memchr(why.text, 0, sizeof(why.text)));
 	if (sink)
 		sink->ops->close(sink);
-	FUZZ_TRUE(memory_disk.descriptors == 0);
+	FUZZ_TRUE(disk_open_count() == 0);
 	if (fail_in)
 		return;
 	sink = NULL;

@@ -50,8 +50,10 @@ class Drawn:
         told = "\n".join([str(seed), self.path, self.kind, *self.old, *self.new, self.context])
         return hashlib.sha256(told.encode()).hexdigest()
 
-    def apply(self, text):
-        lines = text.split("\n")
+    def apply(self, source):
+        """The changed text of its file."""
+        with open(os.path.join(source, self.path), encoding="utf-8") as file:
+            lines = file.read().split("\n")
         at = self.number - 1
         assert lines[at:at + len(self.old)] == self.old
         return "\n".join(lines[:at] + self.new + lines[at + len(self.old):])
@@ -79,9 +81,10 @@ def is_statement(bare, i):
 def independent(a, b):
     """Can two neighbours be seen to be in no order? Plain assignments of which neither names what the
     other sets; or loads to two registers."""
-    loads = [re.match(r'^\t+"v?mov\w+ [^"]*\(%%rsi[^"]*\), %%(\w+)\\n\\t"', x) for x in (a, b)]
-    if all(loads):
-        return loads[0].group(1) != loads[1].group(1)
+    moves = [re.match(r'^\t+"v?mov\w+ (\$?[\w%]+|\S*\([^)]*\)), (%%\w+)\\n\\t"', x) for x in (a, b)]
+    if all(moves):
+        to = [re.sub(r"^%%[er](?=[a-z])|(?<=\d)d$", "", move.group(2)) for move in moves]
+        return to[0] != to[1] and to[0] not in b and to[1] not in a
     sets = [re.match(r"^\t+[\w>.-]*?(\w+)(\[\w+\])? [+|-]?= (.*);$", x) or
             re.match(r"^\t+[\w>.-]*?(\w+)(\+\+)();$", x) for x in (a, b)]
     if not all(sets) or re.search(r"\w\(|LOAD|STORE|CAS|atomic", PURE.sub("", a + b)):

@@ -30,44 +30,24 @@ import threading
 import time
 
 sys.dont_write_bytecode = True  # the source stays as it is
-import build  # noqa: E402
 import draw  # noqa: E402
+import mutant  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DRAWN = 200
 DRAW_SEED = 1
 ASKED_TABLE, ASKED_REVERTS, ASKED_SHARE = 60, 10, 0.95
+OPTIONS = ["-Dtest_points=true", "-Dhot_asserts=true", "-Dtest_runner=plain", "-Ddebug=false",
+           "-Doptimization=1", "-Dbenches=disabled", "-Dman=disabled", "-Dallocator=libc"]
+STRESS = ["order", "identity", "wrap", "signal", "close", "freeze", "quiet", "block", "life", "fork"]
+NORSEQ = ["order", "identity", "wrap", "signal", "close", "quiet", "block"]
+STRESS = ["stress-" + name for name in STRESS] + ["stress-" + name + "-norseq" for name in NORSEQ]
+LIBRARY = "engine/libweir.a"
+# Longer than any one test takes on a loaded machine, but the stress programs'.
+HANG_S = 25
 FIRST = {"ring": ["unit-ring", "unit-flush", "unit-api"],
          "flush": ["unit-flush", "unit-api", "unit-sink"],
          "log": ["unit-log", "unit-log-fault", "unit-sink"]}
-
-
-class Entry:
-    """One mutant of the table."""
-
-    def __init__(self, text):
-        head, *hunks = text.split("--- old\n")
-        self.hunks = [hunk.split("--- new\n") for hunk in hunks]
-        self.fields = dict(re.findall(r"^([a-z-]+): (.*)$", head, re.MULTILINE))
-        self.name = self.fields["mutant"]
-        self.file = self.fields["file"]
-        self.breaks = self.fields["breaks"]
-        self.killer, _, self.test = self.fields["killed-by"].partition(" ")
-        self.reverts = self.fields.get("reverts")
-
-    def apply(self, text):
-        """The changed text. None: it does not apply, or in several places."""
-        for old, new in self.hunks:
-            if text.count(old) != 1:
-                return None
-            text = text.replace(old, new)
-        return text
-
-
-def read_table():
-    with open(os.path.join(HERE, "table"), encoding="utf-8") as file:
-        text = re.sub(r"^#.*\n", "", file.read(), flags=re.MULTILINE)
-    return [Entry(part) for part in text.split("===\n") if part.strip()]
 
 
 def read_survivors():
@@ -88,32 +68,41 @@ class Suite:
 
     def __init__(self, options):
         self.source = os.path.realpath(options.source)
-        self.options = options
         self.work = options.work
-        self.programs = list(build.UNITS)
-        if not options.units:
-            self.programs += ["stress-" + n for n in build.STRESS]
-        self.log = open(os.path.join(self.work, "build.log"), "ab")
-        tree = options.tree or os.path.join(self.work, "tree")
-        self.tree = build.Tree(self.source, tree, self.programs, self.log)
+        self.tree = mutant.Tree(self.source, options.tree or os.path.join(self.work, "tree"))
+        build = self.tree.build
+        with open(os.path.join(self.work, "build.log"), "ab") as log:
+            if not os.path.exists(os.path.join(build, "build.ninja")):
+                subprocess.run(["meson", "setup", build, self.source, *OPTIONS], stdout=log,
+                               stderr=log, check=True)
+            tests = json.loads(subprocess.check_output(["meson", "introspect", "--tests", build]))
+            self.paths = {test["name"]: os.path.relpath(test["cmd"][0], build) for test in tests
+                          if test["name"].startswith("unit-")}
+            self.units = options.units
+            if not options.units:
+                self.paths.update({name: "tests/stress/" + re.sub("-norseq$", "", name)
+                                   for name in STRESS})
+            subprocess.run(["ninja", "-C", build, *set(self.paths.values())], stdout=log,
+                           stderr=log, check=True)
+        self.tree.read_ninja(set(self.paths.values()))
         self.baseline, self.failing, self.usual = {}, {}, None
         self.lock = threading.Lock()
 
-    def text(self, path):
-        with open(os.path.join(self.source, path), encoding="utf-8") as file:
-            return file.read()
+    def run(self, binary, program, test=None):
+        """Runs tests of one program. None: all is well; else the first that fails."""
+        environment = {"WEIR_STRESS_SECONDS": "1"}
+        if program.endswith("-norseq"):
+            environment["GLIBC_TUNABLES"] = "glibc.pthread.rseq=0"
+        return mutant.run([os.path.join(self.tree.build, binary)] + ([test] if test else []),
+                          HANG_S if program.startswith("unit") else HANG_S + 40,
+                          self.failing.get(program, ()), True, **environment)
 
     def passes_unchanged(self, program, test):
         """Only a test that passes without the change can tell of it."""
         with self.lock:
-            if (program, test) not in self.baseline:
-                if program == "tidy":
-                    bad = None
-                else:
-                    bad = build.run(os.path.join(self.tree.build, build.path_of(program)), program,
-                                    test)
-                self.baseline[program, test] = bad
-            return self.baseline[program, test] is None
+            if program != "tidy" and (program, test) not in self.baseline:
+                self.baseline[program, test] = self.run(self.paths[program], program, test)
+            return self.baseline.get((program, test)) is None
 
     def complaints(self, path=None, text=None):
         """What the check of the source's own text says of it, with @path changed."""
@@ -140,14 +129,11 @@ class Suite:
                      if not line.startswith(("ok", "1..")))
         return next((line for line in new if path in line), new[0]) if new else None
 
-    def one(self, mutant, program, test=None, seconds=1):
+    def one(self, changed, program, test=None):
         """None: the test does not notice; else what fails."""
-        binary = mutant.program(program)
-        if not binary:
-            return "does not link"
+        binary = changed.path(self.paths[program])
         while True:
-            over = self.failing.get(program, set())
-            bad = build.run(binary, program, test, seconds, over)
+            bad = self.run(binary, program, test)
             if not bad or test or "." not in bad or not program.startswith("unit") or \
                self.passes_unchanged(program, bad):
                 return bad
@@ -155,82 +141,55 @@ class Suite:
                 self.failing.setdefault(program, set()).add(bad)
             print(f"# {program} {bad} fails without any change: passed over", flush=True)
 
-    def whole(self, mutant, first=(), seconds=1):
+    def whole(self, changed, first=()):
         """Runs everything until something fails."""
-        order = list(first) + [u for u in build.UNITS if u not in first]
-        if not self.options.units:
-            order += ["stress-" + n for n in build.STRESS]
-            order += ["stress-" + n + "-norseq" for n in build.NORSEQ]
-        for program in order:
-            bad = self.one(mutant, program, None, seconds)
+        for program in dict.fromkeys([*first, *self.paths]):
+            bad = self.one(changed, program)
             if bad:
                 return f"{program} {bad}"
         return None
 
-    def work_dir(self):
-        return os.path.join(self.work, f"m{threading.get_ident()}")
+    def changed(self, path, text):
+        return mutant.Mutant(self.tree, os.path.join(self.work, f"m{threading.get_ident()}"), path,
+                             text)
 
     def hand_picked(self, entry):
         """(died, what is to be said)."""
-        changed = entry.apply(self.text(entry.file))
-        if changed is None:
-            return False, f"stale: what it changes is not, or not once, in {entry.file}"
-        test = entry.test or None
-        if not self.passes_unchanged(entry.killer, test):
-            return False, f"{entry.killer} {entry.test} fails without the change, too"
-        if entry.killer == "tidy":
-            bad = self.tidy(entry.file, changed)
-            return bool(bad), bad or "survives"
-        mutant = build.Mutant(self.tree, self.work_dir(), entry.file, changed)
+        killer, test = entry.killer[0], (entry.killer + [None])[1]
         try:
-            if not mutant.compile():
-                return False, "does not compile"
-            seconds = 3 if entry.killer.startswith("stress") else 1
-            bad = self.one(mutant, entry.killer, test, seconds)
-            if not bad and entry.killer.startswith("stress"):
-                bad = self.one(mutant, entry.killer, test, 10)
-            if bad:
-                return True, bad
-            bad = self.whole(mutant)
-            return bool(bad), f"not by {entry.killer} {entry.test}, but by {bad}" if bad \
-                else "survives everything"
-        finally:
-            shutil.rmtree(mutant.work, ignore_errors=True)
+            text = entry.apply(self.source)
+            if not self.passes_unchanged(killer, test):
+                return False, f"{killer} {test} fails without the change, too"
+            if killer == "tidy":
+                bad = self.tidy(entry.file, text)
+                return bool(bad), bad or "survives"
+            with self.changed(entry.file, text) as changed:
+                bad = self.one(changed, killer, test)
+                if bad:
+                    return True, bad
+                bad = self.whole(changed)
+                return bool(bad), f"not by {killer} {test}, but by {bad}" if bad \
+                    else "survives everything"
+        except mutant.Unbuilt as why:
+            return False, str(why)
 
     def drawn(self, one, listed):
         """(what became of it, what is to be said)."""
         kind = listed.get(one.key(), ("", ""))[0]
-        if kind in ("equivalent", "survivor") or (kind == "stress" and self.options.units):
+        if kind in ("equivalent", "survivor") or (kind == "stress" and self.units):
             return listed[one.key()]
-        mutant = build.Mutant(self.tree, self.work_dir(), one.path,
-                              one.apply(self.text(one.path)))
-        try:
-            if not mutant.compile():
-                return "invalid", "does not compile"
-            if mutant.is_same_code():
-                return "same", "the same code"
-            room = one.path.split("/")[1]
-            bad = self.whole(mutant, FIRST.get(room, ()))
-            return ("died", bad) if bad else ("unlisted", "survives everything")
-        finally:
-            shutil.rmtree(mutant.work, ignore_errors=True)
+        with self.changed(one.path, one.apply(self.source)) as changed:
+            try:
+                changed.path(LIBRARY)
+                if changed.is_same_code():
+                    return "same", "the same code"
+                bad = self.whole(changed, FIRST.get(one.path.split("/")[1], ()))
+            except mutant.Unbuilt as why:
+                return "unlisted" if "not link" in str(why) else "invalid", str(why)
+        return ("died", bad) if bad else ("unlisted", "survives everything")
 
 
-class Tap:
-    def __init__(self):
-        self.n, self.bad = 0, 0
-
-    def ok(self, good, what):
-        self.n += 1
-        self.bad += not good
-        print(f"{'ok' if good else 'not ok'} {self.n} - {what}", flush=True)
-
-    def done(self):
-        print(f"1..{self.n}", flush=True)
-        return 1 if self.bad else 0
-
-
-def over(suite, work, items, until, jobs, say):
+def over(work, items, until, jobs, say):
     """Runs work(item) for the items, in order, until the time is up. Returns [(item, result)]."""
     results, it, lock = [], iter(items), threading.Lock()
 
@@ -274,15 +233,13 @@ def main():
     options.work = os.path.realpath(scratch)
     options.tree = suited_tree(options)
     options.units |= level == "slice"  # stress programs take their time
-    tap = Tap()
-    table, listed = read_table(), read_survivors()
+    tap = mutant.Tap()
+    table, listed = mutant.read(os.path.join(HERE, "table")), read_survivors()
     chance = random.Random(day)
     try:
         suite = Suite(options)
-        stale = [e.name for e in table if e.apply(suite.text(e.file)) is None]
-        for name in stale:
-            print(f"# stale: {name}")
-        tap.ok(not stale, "each mutant of the table still applies to the source")
+        stale = mutant.stale(table, suite.source)
+        tap.ok(not stale, "each mutant of the table still applies to the source", *stale)
         picked = [e for e in table if not options.only or e.name in options.only]
         drawn = [] if options.only and options.drawn is None else draw.draw(
             suite.source, options.seed, options.drawn if options.drawn is not None else DRAWN)
@@ -298,10 +255,10 @@ def main():
             if level == "slice" and not options.only:
                 print(f"# {'died' if died else 'LIVES'} {entry.name} ({took:.1f} s) {what}", flush=True)
             else:
-                tap.ok(died, f"{entry.name} dies: {entry.breaks}")
-                print(f"# {what} ({took:.1f} s)", flush=True)
+                tap.ok(died, f"{entry.name} dies: {entry.fields['breaks']}",
+                       f"{what} ({took:.1f} s)")
 
-        done = over(suite, suite.hand_picked, picked, until[0], jobs, say_picked)
+        done = over(suite.hand_picked, picked, until[0], jobs, say_picked)
         if level == "slice" and not options.only:
             tap.ok(all(result[0] for _, result in done), "each mutant of today's sample dies")
 
@@ -311,7 +268,7 @@ def main():
             if result[0] == "unlisted":
                 print(f"#     {one.key()}", flush=True)
 
-        found = over(suite, lambda one: suite.drawn(one, listed), drawn, until[1], jobs, say_drawn)
+        found = over(lambda one: suite.drawn(one, listed), drawn, until[1], jobs, say_drawn)
         tap.ok(not suite.failing, "the tests that tell of mutants pass without any")
         return report(tap, options, level, table, done, found)
     finally:
@@ -334,13 +291,13 @@ def report(tap, options, level, table, done, found):
             tap.ok(not unlisted, "each drawn mutant that survives is listed with its reason")
     if not options.only and level != "slice":
         tap.ok(len(table) >= ASKED_TABLE and
-               sum(e.reverts is not None for e in table) >= ASKED_REVERTS,
+               sum("reverts" in e.fields for e in table) >= ASKED_REVERTS,
                f"the table holds {ASKED_TABLE} mutants and {ASKED_REVERTS} reverts of fixes")
     killed = sum(r[0] for _, r in done)
     print(f"# figure mutants | hand-picked mutants killed, of {len(done)} tried and {len(table)} listed"
           f" | {killed} | {ASKED_TABLE}")
     print(f"# figure mutants | of them reverts of fixes | "
-          f"{sum(e.reverts is not None for e, r in done if r[0])} | {ASKED_REVERTS}")
+          f"{sum('reverts' in e.fields for e, r in done if r[0])} | {ASKED_REVERTS}")
     share = f"{100 * died / len(valid):.1f} %" if valid else "-"
     print(f"# figure mutants | single-line mutants drawn ({kinds.count('invalid')} do not compile, "
           f"{kinds.count('same') + kinds.count('equivalent')} are equivalent) | {len(found)} | {DRAWN}")

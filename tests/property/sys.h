@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/property/sys.h - the system of a sequence: time of tests/support, and a disk in memory.
+ * tests/property/sys.h - the system of a sequence: time and the disk of tests/support.
  *
- * It knows files of one directory, what of them is durable, and calls that fail on demand. It does
- * not know what is written. Only one thread. The path DISK_DIR is the directory; no other exists.
+ * It knows which calls fail on demand, and what a power cut leaves of a file and of a directory. It
+ * does not know what is written. Only one thread. The path DISK_DIR is the only directory.
  *
  * What was not synced may be lost, be there, or be there in part: disk_cut() decides, file by file
  * and for the directory. All legal states of a few operations are another rung's; this one meets

@@ -63,9 +63,11 @@ static int open_other(struct weir_sink **ret, struct weir_why *why)
 	int (*open_fn)(struct weir_sink **sink, struct weir_why *why);
 	void *plugin;
 
-	S_TRUE(colon && (size_t)(colon - options.sink_so) < sizeof(path),
+	S_TRUE(colon && (size_t)(colon - options.sink_so) < sizeof(path) - 2,
 	       "--sink-so: FILE.so:SYMBOL is wanted");
-	snprintf(path, sizeof(path), "%.*s", (int)(colon - options.sink_so), options.sink_so);
+	/* A name without a folder is a file here, not one that the loader searches for. */
+	snprintf(path, sizeof(path), "%s%.*s", strchr(options.sink_so, '/') ? "" : "./",
+	         (int)(colon - options.sink_so), options.sink_so);
 	plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	S_TRUE(plugin, "%s", dlerror());
 	*(void **)&open_fn = dlsym(plugin, colon + 1);

@@ -9,7 +9,8 @@
  *
  *     random.c  streams of numbers, and the hash of the trace
  *     task.c    tasks and virtual time          sys.c   the table wr_sys: clocks, wake, descriptors
- *     disk.c    files, and what a crash leaves  fault.c kinds of fault: when, and whether they hit
+ *     disk.c    files that fail, and what a crash leaves of them
+ *     fault.c   kinds of fault: when, and whether they hit
  *     plan.c    what a seed is made of          oracle.c what must be true of every record
  *     watch.c   looks at what goes in and out of any sink
  *     script.c  the sink that fails on demand   life.c  producers, an engine life, its end
@@ -27,6 +28,7 @@
 #include <weir/weir.h>
 
 #include "base/sys.h"
+#include "support/disk.h"
 
 #define US UINT64_C(1000)
 #define MS UINT64_C(1000000)
@@ -226,24 +228,9 @@ void sys_pipe(int fd);     /* a real descriptor that stands for a pipe */
 int sys_is_ready(int poll_fd);
 int sys_set_timer_count(void);
 
-/* disk.c */
+/* disk.c: the calls are those of support/disk.h */
 #define DISK_LOG "log"
 void disk_reset(uint64_t seed);
-int disk_openat(int dir_fd, const char *path, int flags, mode_t mode);
-int disk_close(int fd);
-int disk_owns(int fd);
-ssize_t disk_writev(int fd, const struct iovec *iov, int count);
-ssize_t disk_pread(int fd, void *buffer, size_t bytes, uint64_t offset);
-int disk_fdatasync(int fd);
-int disk_fsync(int fd);
-int disk_ftruncate(int fd, uint64_t bytes);
-int disk_fstat(int fd, struct stat *ret);
-int disk_unlinkat(int dir_fd, const char *path);
-int disk_rename(int dir_fd, const char *from, const char *to);
-int disk_mkdirat(int dir_fd, const char *path, mode_t mode);
-int disk_lock(int fd, int on);
-ssize_t disk_list(int dir_fd, void *buffer, size_t bytes);
-int64_t disk_seek_data(int fd, uint64_t offset);
 void disk_kill(void);
 /* The power is cut. What was not durable goes, or not, or in part. */
 void disk_cut(void);
