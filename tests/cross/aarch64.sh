@@ -5,30 +5,17 @@
 # sections run over an rseq area that the tests make up. TAP on standard output; 77: tools are missing.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
-cc=${AARCH64_CC:-aarch64-linux-gnu-gcc}
-qemu=${AARCH64_QEMU:-qemu-aarch64}
+. "$root/tests/cross/begin.sh"
 
-missing=
-command -v "$cc" > /dev/null 2>&1 || missing="$missing gcc-aarch64-linux-gnu"
-command -v "$qemu" > /dev/null 2>&1 || missing="$missing qemu-user"
-if [ -n "$missing" ]; then
-	echo "1..0 # SKIP packages are missing:$missing"
-	exit 77
-fi
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT INT TERM
-flags="-std=gnu11 -O2 -g -D_GNU_SOURCE -fno-common -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 for room in base ring; do
 	[ -d "$root/tests/unit/$room" ] || continue
 	# shellcheck disable=SC2086
-	"$cc" $flags -static -pthread -I"$root/include" -I"$root/engine" -I"$root/tests" \
-		-o "$work/unit-$room" "$root"/engine/base/*.c "$root"/engine/ring/*.c \
+	"$cc" $flags -static -o "$work/unit-$room" "$root"/engine/base/*.c "$root"/engine/ring/*.c \
 		"$root"/tests/unit/"$room"/*_test.c "$root"/tests/plain_main.c
 done
 # The commit of a section must be a store-release, and the signature must stand before the abort.
 # shellcheck disable=SC2086
-"$cc" $flags -I"$root/include" -I"$root/engine" -S -o "$work/section.s" -x c - << 'SOURCE'
+"$cc" $flags -S -o "$work/section.s" -x c - << 'SOURCE'
 #include "ring/section.h"
 int push(struct wr_ring *_Atomic const *table, const _Atomic uint64_t *order, struct wr_seen *seen);
 int push(struct wr_ring *_Atomic const *table, const _Atomic uint64_t *order, struct wr_seen *seen)

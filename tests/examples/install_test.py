@@ -104,6 +104,21 @@ def build_and_run(place, environment, name, static):
     return report(good and text == says, label, f"it said {text!r}")
 
 
+def simulate(place, prefix, environment):
+    """A sink of one's own against the installed simulator, as README shows it."""
+    plugin = os.path.join(place, "mine.so")
+    source = os.path.join(ROOT, "tests", "sim", "plugin.c")
+    good, text = run(*CC.split(), "-shared", "-fPIC", source, "-o", plugin,
+                     *(pkg_config(environment, "--cflags", "weir") or []), env=environment)
+    report(good, "a sink in a shared object is built by pkg-config alone", text)
+    for name, holds in (("plugin_good", True), ("plugin_early", False)):
+        good, text = run(os.path.join(prefix, "bin", "weir"), "sim", "--seed", "1..9", "--sink-so",
+                         f"mine.so:{name}", "--minimise", env=environment, cwd=place)
+        report(good == holds and "9 seeds," in text and ("shrunk in" in text) != holds,
+               "the installed simulator holds a sink of one's own to its contract: one that "
+               + ("keeps it" if holds else "breaks it, shrunk to a short command"), text)
+
+
 def subproject(place, library):
     host = os.path.join(place, "host-" + library)
     os.makedirs(os.path.join(host, "subprojects"))
@@ -136,6 +151,7 @@ def main():
                     build_and_run(place, environment, name, static)
             good, text = run(os.path.join(prefix, "bin", "weir"), "version", env=environment)
             report(good and "0." in text, "the installed command runs", text)
+            simulate(place, prefix, environment)
         subproject(place, "both")
     print(f"1..{number}")
     return 1 if failures else 0
