@@ -47,7 +47,6 @@ static uint64_t read_rings(const struct weir *weir, struct weir_stats *stats)
 		stats->rings++;
 		stats->rings_fallback += ring->kind == WR_RING_FALLBACK;
 		stats->refused_full += peek(&ring->refused_full);
-		stats->refused_closed += peek(&ring->refused_closed);
 		stats->refused_context += peek(&ring->refused_context);
 		stats->waits += peek(&ring->waits);
 		stats->migrations += peek(&ring->migrations);

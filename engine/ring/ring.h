@@ -70,7 +70,6 @@ struct wr_ring {
 	WR_LINE_ALIGNED _Atomic uint32_t inside; /* slow paths under way */
 	_Atomic uint32_t pressed; /* pushes that found it full since room was last made */
 	_Atomic uint64_t refused_full;
-	_Atomic uint64_t refused_closed;
 	_Atomic uint64_t refused_context;
 	_Atomic uint64_t waits;
 	_Atomic uint64_t migrations;

@@ -132,7 +132,6 @@ static void init_ring(struct wr_rings *rings, struct wr_ring *ring, enum wr_ring
 	atomic_store_explicit(&ring->inside, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->pressed, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->refused_full, 0, memory_order_relaxed);
-	atomic_store_explicit(&ring->refused_closed, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->refused_context, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->waits, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->migrations, 0, memory_order_relaxed);

@@ -442,7 +442,7 @@ Test(ring_rings, a_new_ring_has_counted_nothing)
 	rings_begin(&rings, SMALL_RING, 1);
 	ring = get(WR_RING_RSEQ, 0);
 	T_EQ(ring->inside + ring->pressed + ring->side_next, 0);
-	T_EQ(ring->refused_full + ring->refused_closed + ring->refused_context, 0);
+	T_EQ(ring->refused_full + ring->refused_context, 0);
 	T_EQ(ring->waits + ring->migrations + ring->aborts_capped, 0);
 	T_EQ(ring->claims_begun + ring->claims_committed, 0);
 }
