@@ -323,17 +323,21 @@ static int add_span(struct wr_flusher *flusher, struct wr_batch *batch, struct w
 	return end.count == segment->end.count;
 }
 
-/* Forms the next batch of the taken cut. NULL: no memory, or nothing is left. */
-static struct wr_batch *form(struct wr_flusher *flusher)
+/*
+ * Forms the next batch of the taken cut. 0, and *ret_batch, or NULL where there were aborted claims
+ * alone: there may be more behind them. -ENOMEM.
+ */
+static int form(struct wr_flusher *flusher, struct wr_batch **ret_batch)
 {
 	struct wr_cut *cut = &flusher->cut;
 	uint32_t max_spans = flusher->config.max_batch_spans;
 	struct wr_batch *batch = wr_batch_alloc(flusher, max_spans);
 	uint64_t max_records, max_bytes;
 
+	*ret_batch = NULL;
 	if (!batch) {
 		flusher->starved_ns = wr_sys.now() + WR_STARVED_NS;
-		return NULL;
+		return -ENOMEM;
 	}
 	max_records = limit_or(flusher->config.max_batch_records, flusher->caps.max_records);
 	max_bytes = limit_or(flusher->config.max_batch_bytes, flusher->caps.max_bytes);
@@ -351,13 +355,14 @@ static struct wr_batch *form(struct wr_flusher *flusher)
 	}
 	if (!batch->seen.records) { /* nothing but aborted claims */
 		wr_release_batch(flusher, batch);
-		return NULL;
+		return 0;
 	}
 	batch->seen.seq = flusher->next_seq++;
 	wr_batch_live(flusher, batch, 1);
 	wr_count(&flusher->counters, WR_BATCHES, 1);
 	wr_count(&flusher->counters, WR_FLUSHES + flusher->cause, 1);
-	return batch;
+	*ret_batch = batch;
+	return 0;
 }
 
 int wr_batch_send(struct wr_flusher *flusher)
@@ -374,10 +379,7 @@ int wr_batch_send(struct wr_flusher *flusher)
 			flusher->again = batch->next;
 			batch->next = NULL;
 		} else if (flusher->next_segment < flusher->cut.segment_count) {
-			uint32_t before = flusher->next_segment;
-
-			batch = form(flusher);
-			if (!batch && flusher->next_segment == before)
+			if (form(flusher, &batch))
 				break;
 			if (!batch)
 				continue;

@@ -130,7 +130,7 @@ static uint64_t tally_batches(const struct wr_flusher *flusher)
 		struct weir_iter iter = { 0, 0, 0 };
 		struct weir_record record;
 
-		while (batch->seen.records && weir_batch_next(&batch->seen, &iter, &record))
+		while (weir_batch_next(&batch->seen, &iter, &record))
 			n++;
 	}
 	return n;

@@ -62,7 +62,7 @@ static int is_stale_timer(struct wr_flusher *flusher, uint32_t tags)
 		return 0;
 	if (wr_due_time(due) == WR_DUE_INF)
 		return 1;
-	if (wr_due_time(due) == WR_DUE_BUSY || wr_due_time(due) * 1000 <= wr_sys.now())
+	if (wr_due_time(due) * 1000 <= wr_sys.now())
 		return 0;
 	wr_wake_arm(flusher->wake, wr_due_time(due), 1);
 	return 1;
@@ -93,8 +93,7 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	uint64_t t0 = wr_sys.now(), floor = flusher->born_ns;
 	struct wr_decision decision;
 
-	if (flusher->next_segment < flusher->cut.segment_count)
-		return 1;
+	WR_ASSERT(flusher->next_segment >= flusher->cut.segment_count); /* all is in batches */
 	/* ORDER flush.asked: seq_cst. Taken before the heads are read: all before it is covered. */
 	uint32_t flush = atomic_exchange_explicit(&flusher->control.flush, 0, memory_order_seq_cst);
 
@@ -126,7 +125,7 @@ static int cut_and_decide(struct wr_flusher *flusher)
 	wr_count_set(&flusher->counters, WR_ABORTED_TAKEN, flusher->cut.aborted);
 	flusher->next_segment = 0;
 	/* What lies behind an open record, or had no memory, is as old and as urgent as ever. */
-	if (!flusher->cut.any_blocked && !flusher->cut.starved) {
+	if (!flusher->cut.any_blocked) {
 		flusher->oldest_ns = 0;
 		flusher->soon_us = UINT64_MAX;
 	} else if (!flusher->oldest_ns) {
@@ -166,11 +165,14 @@ static void work(struct wr_flusher *flusher)
 		}
 		if (cut_and_decide(flusher))
 			continue;
-		flusher->was_held = flusher->cut.starved;
-		if (flusher->cut.starved) /* not all is known: no sleep, but a pause */
+		if (flusher->cut.starved) { /* not all is known: no sleep, but a pause */
+			flusher->was_held = 1;
 			return;
-		if (wr_sleep_try(flusher))
+		}
+		if (wr_sleep_try(flusher)) {
+			flusher->was_held = 0; /* not before: what was held may be due just now */
 			return;
+		}
 		wr_sleep_busy(flusher);
 	}
 }

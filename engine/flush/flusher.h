@@ -120,7 +120,7 @@ struct wr_flusher {
 	uint32_t broken;       /* the sink said FATAL */
 	int32_t broken_code;
 	uint64_t starved_ns;   /* no memory was left: try again then; 0: there is */
-	uint32_t was_held;     /* a batch had to wait for the sink since the last cut */
+	uint32_t was_held;     /* a batch had to wait for the sink since the last sleep */
 	struct wr_batch *again; /* to be submitted again, by seq */
 	struct wr_batch *unused;
 	struct wr_batch *live; /* all without a final verdict */

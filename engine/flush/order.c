@@ -81,7 +81,7 @@ static void retract(struct wr_cut *cut, struct wr_share *share, const struct wr_
 
 	share->cut = note->at;
 	share->blocked = WR_BLOCKED_RETRACTED;
-	for (uint32_t i = share->notes; i && cut->notes[i - 1].at.count < note->at.count;
+	for (uint32_t i = share->notes; cut->notes[i - 1].at.count < note->at.count;
 	     i = cut->notes[i - 1].next)
 		last = i;
 	if (last)
@@ -169,9 +169,7 @@ static void sum_up(struct wr_cut *cut)
 		if (share->blocked)
 			cut->any_blocked = 1;
 		for (uint32_t n = share->notes; n; n = cut->notes[n - 1].next)
-			if (cut->notes[n - 1].aborted_bytes &&
-			    cut->notes[n - 1].at.count < share->cut.count)
-				cut->records--;
+			cut->records -= cut->notes[n - 1].aborted_bytes != 0;
 	}
 }
 
@@ -206,7 +204,7 @@ static int is_satisfied(const struct wr_cut *cut, const struct wr_mark *mark)
 		const struct wr_share *from;
 		uint32_t missing;
 
-		if (!mark->ids[k] || mark->ids[k] >= WR_RING_IDS)
+		if (!mark->ids[k])
 			continue;
 		from = &cut->shares[mark->ids[k]];
 		if (!from->in_cut)
@@ -231,7 +229,7 @@ static int emit(struct wr_cut *cut, struct wr_share *share, struct wr_place to, 
 		cut->segments = more;
 	}
 	last = cut->segment_count ? &cut->segments[cut->segment_count - 1] : NULL;
-	if (last && last->ring == share->ring->id && last->end.count == share->sent.count) {
+	if (last && last->ring == share->ring->id) {
 		last->end = to;
 		last->aborted += aborted;
 	} else {
@@ -255,8 +253,6 @@ static int emit_ring(struct wr_cut *cut, struct wr_share *share, int force)
 	for (; share->notes; share->notes = cut->notes[share->notes - 1].next) {
 		const struct wr_note *note = &cut->notes[share->notes - 1];
 
-		if (note->at.count >= share->cut.count)
-			break;
 		if (note->mark && cut->order && !force && !is_satisfied(cut, note->mark)) {
 			to = note->at;
 			break;

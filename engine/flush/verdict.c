@@ -64,7 +64,7 @@ static uint64_t records_in(const struct wr_batch *batch, uint64_t bytes)
 	uint32_t span = 0;
 
 	while (weir_batch_next(&batch->seen, &iter, &record)) {
-		for (; span < iter.span && span < batch->seen.span_count; span++)
+		for (; span < iter.span; span++)
 			before += batch->iov[span].iov_len;
 		if (before + iter.offset > bytes)
 			break;
@@ -147,7 +147,8 @@ static uint64_t index_in_whole(const struct wr_batch *whole, const void *header)
 {
 	uint64_t index = 0;
 
-	for (uint32_t span = 0; span < whole->seen.span_count; span++) {
+	for (uint32_t span = 0;; span++) {
+		WR_ASSERT(span < whole->seen.span_count);
 		const uint8_t *at = whole->iov[span].iov_base;
 		const uint8_t *end = at + whole->iov[span].iov_len;
 
@@ -162,7 +163,6 @@ static uint64_t index_in_whole(const struct wr_batch *whole, const void *header)
 			at += total;
 		}
 	}
-	return index;
 }
 
 /* A piece of @batch that holds the records that are wanted. NULL: none are, or no memory. */

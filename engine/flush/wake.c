@@ -103,7 +103,7 @@ static int confirm(struct wr_wake *wake, uint64_t due, int *redo)
 
 void wr_wake_arm(struct wr_wake *wake, uint64_t time_us, int with_timer)
 {
-	int redo = 1; /* the flusher always sets: the timer may stand at a stale time */
+	int again = 0;
 
 	for (;;) {
 		uint64_t due = LOAD(&wake->due);
@@ -118,9 +118,8 @@ void wr_wake_arm(struct wr_wake *wake, uint64_t time_us, int with_timer)
 			if (!with_timer)
 				return;
 		}
-		if (wr_due_time(due) == WR_DUE_NEVER)
-			return;
-		if (((due & 1u) && !redo) || confirm(wake, due, &redo))
+		/* The flusher always sets: the timer may stand at a stale time. */
+		if (wr_due_time(due) == WR_DUE_NEVER || confirm(wake, due, &again))
 			return;
 	}
 }

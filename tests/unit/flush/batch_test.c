@@ -243,6 +243,27 @@ Test(flush_batch, a_cut_of_nothing_but_aborted_claims_is_no_batch_and_gives_its_
 	rig_close();
 }
 
+/* So many bytes of them that a batch is full before the first record. */
+Test(flush_batch, behind_aborted_claims_that_fill_a_batch_the_rest_of_the_cut_still_goes_out)
+{
+	rig_init();
+	rig.config.max_batch_bytes = 4096;
+	rig_open(0);
+	for (int i = 0; i < 3; i++) {
+		struct weir_claim claim;
+
+		T_EQ(weir_claim(rig.weir, 2000, NULL, &claim), 0);
+		T_EQ(weir_abort(&claim), 0);
+	}
+	rig_push("a");
+	rig_push("b");
+	flush();
+	T_STR(rig.text, "a b |");
+	T_EQ(rig_stats().pending, 0);
+	rig_audit();
+	rig_close();
+}
+
 Test(flush_batch, every_batch_of_a_cut_carries_its_cause_and_time)
 {
 	rig_init();
