@@ -740,6 +740,22 @@ Test(flush_limit, a_byte_stop_credits_exactly_what_came_since_the_last)
 	T_EQ(wake.bytes & 0xffffffff, 2056 - 1024);
 }
 
+/* A push may pass two of them on its way: whoever tells must know of the first. */
+Test(flush_limit, a_credit_keeps_what_the_sum_held_before_the_first)
+{
+	begin(100);
+	wake.settings.threshold_bytes = 65536;
+	wake.bytes += 5000;
+	credit = (struct wr_credit){ 0 };
+	for (uint32_t at = 2048; at <= 8192; at *= 2) {
+		ring[1]->head = wr_head_make(10, at - 8);
+		set_limit(WR_STOP_BYTES, 10, at);
+		T_EQ(wr_wake_limit(&wake, ring[1], 16, &credit), 0);
+		T_EQ(credit.bytes_before, 5000);
+	}
+	T_EQ(wake.bytes & 0xffffffff, 5000 + 3 * 1032);
+}
+
 Test(flush_limit, the_nearest_of_all_stops_is_taken)
 {
 	begin(100);
