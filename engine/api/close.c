@@ -206,7 +206,10 @@ static int close_engine(struct weir *weir, uint64_t timeout_ns, struct weir_clos
 		report->left_in_batches = flusher->left_in_batches;
 		report->left = report->left_in_rings + report->left_in_batches;
 		report->claims_abandoned = flusher->claims_abandoned;
-		(void)sink->ops->settle(sink, wr_sys.now());
+		/* A verdict is taken before the call that gave it has written to its descriptor. */
+		wait = flusher->inflight ? 0 : GRACE_NS;
+		if (sink->ops->settle(sink, wr_sys.now() + wait))
+			report->sink_stuck = 1;
 		sink->ops->close(sink);
 		flusher->sink = NULL;
 	}

@@ -195,7 +195,8 @@ struct weir_sink_ops {
 	int (*submit)(struct weir_sink *self, struct weir_batch *batch);
 	/*
 	 * Mandatory. Thread: owner (close), any number of times. Wait until every batch taken was
-	 * completed, at most until @deadline_ns (CLOCK_MONOTONIC). 0 or -ETIMEDOUT.
+	 * completed and every weir_batch_complete() has returned, at most until @deadline_ns
+	 * (CLOCK_MONOTONIC). 0 or -ETIMEDOUT.
 	 */
 	int (*settle)(struct weir_sink *self, uint64_t deadline_ns);
 	/*

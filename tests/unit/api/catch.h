@@ -140,14 +140,31 @@ static inline unsigned catch_let_go(struct catch *catch)
 
 static inline int catch_settle(struct weir_sink *sink, uint64_t deadline_ns)
 {
+	const struct timespec a_while = { 0, 1000000 };
 	struct catch *catch = catch_of(sink);
+	struct timespec now;
 	unsigned held;
 
-	(void)deadline_ns;
+	for (;;) {
+		pthread_mutex_lock(&catch->lock);
+		held = catch->held_count;
+		pthread_mutex_unlock(&catch->lock);
+		if (!held)
+			return 0;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec >= deadline_ns)
+			return -ETIMEDOUT;
+		nanosleep(&a_while, NULL);
+	}
+}
+
+/* Completes the held batch @i on the calling thread, and is done with all of them. */
+static inline void catch_give_last(struct catch *catch, unsigned i, struct weir_verdict verdict)
+{
+	weir_batch_complete(catch->held[i], &verdict);
 	pthread_mutex_lock(&catch->lock);
-	held = catch->held_count;
+	catch->held_count = 0;
 	pthread_mutex_unlock(&catch->lock);
-	return held ? -ETIMEDOUT : 0;
 }
 
 static inline void catch_close(struct weir_sink *sink)
