@@ -399,6 +399,8 @@ void oracle_closed(int healed, const struct weir_close_report *report)
 	       "after close: %" PRIu64 " dropped, %" PRIu64 " without a verdict", gone, left);
 	/* Only the time of all attempts, a broken sink or the end of close may drop one. */
 	S_TRUE(!stats.dropped_fatal || watch_broken(), "dropped as fatal, but the sink works");
+	S_TRUE(!stats.dropped_timeout || plan.config.batch_total_timeout_ns != WEIR_OFF,
+	       "dropped for its age, but attempts may go on for ever");
 	S_TRUE(!stats.dropped_shutdown || report->timed_out || report->sink_stuck || pushing ||
 	           report->claims_abandoned,
 	       "close had the time, and left %" PRIu64 " records", stats.dropped_shutdown);
