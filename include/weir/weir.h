@@ -332,7 +332,7 @@ struct weir_close_report {
 	uint32_t timed_out;         /* 1: the deadline passed */
 	uint32_t threads_stuck;     /* slow paths that did not come back */
 	uint32_t descriptors_kept;  /* left open, since a stuck thread might still write to them */
-	uint32_t sink_stuck;        /* 1: a batch or a completion was not over */
+	uint32_t sink_stuck;        /* 1: the sink did not give its batches back */
 	struct weir_why trouble;    /* what the sink says about it */
 };
 

@@ -67,21 +67,3 @@ Test(close, a_batch_that_a_broken_sink_still_has_is_waited_for)
 	T_EQ(audit.dropped, 1);
 	T_EQ(weir_free(catch->weir), 0);
 }
-
-/* Its completion has been taken, and is still being made: it may be about to write. */
-Test(close, descriptors_that_a_completion_may_still_write_to_are_left_open)
-{
-	struct weir_close_report report = { .size = sizeof(report) };
-	struct catch *catch = catch_new();
-	struct weir_verdict done = { .kind = WEIR_DONE };
-
-	catch->hold = 1;
-	catch_open(catch);
-	push_and_hold(catch, 1);
-	weir_batch_complete(catch->held[0], &done); /* and settle() does not learn of it */
-	T_EQ(weir_close(catch->weir, WEIR_SECONDS(60), &report), 0);
-	T_EQ(report.left, 0);
-	T_EQ(report.sink_stuck, 1);
-	T_EQ(report.descriptors_kept, 5);
-	T_EQ(weir_free(catch->weir), 0);
-}
