@@ -15,6 +15,11 @@
 #include <stdint.h>
 
 #define WR_LOG_MAGIC 0x52494557u /* "WEIR" */
+static inline int wr_log_is_magic(const uint8_t *at)
+{
+	return at[0] == (WR_LOG_MAGIC & 0xff) && at[1] == (WR_LOG_MAGIC >> 8 & 0xff) &&
+	       at[2] == (WR_LOG_MAGIC >> 16 & 0xff) && at[3] == (WR_LOG_MAGIC >> 24);
+}
 #define WR_LOG_VERSION 1u
 #define WR_LOG_ALIGN 8u
 

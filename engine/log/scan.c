@@ -33,12 +33,6 @@ static enum wr_log_found header_at(const struct wr_log_scan *scan, uint64_t offs
 	return WR_LOG_GOOD;
 }
 
-static int is_magic(const uint8_t *at)
-{
-	return at[0] == (WR_LOG_MAGIC & 0xff) && at[1] == (WR_LOG_MAGIC >> 8 & 0xff) &&
-	       at[2] == (WR_LOG_MAGIC >> 16 & 0xff) && at[3] == (WR_LOG_MAGIC >> 24);
-}
-
 static int is_zero(const uint8_t *at, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++)
@@ -79,7 +73,7 @@ static int resync(struct wr_log_scan *scan, uint64_t offset, uint64_t *ret_to, i
 
 			if (*zero && !is_zero(bytes + i, WR_LOG_ALIGN))
 				*zero = 0;
-			if (!is_magic(bytes + i) || offset + i == scan->at)
+			if (!wr_log_is_magic(bytes + i) || offset + i == scan->at)
 				continue;
 			if (left < WR_LOG_HEADER_MAX && offset + (uint64_t)got < scan->size)
 				break; /* it goes on in the next piece */

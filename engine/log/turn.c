@@ -16,8 +16,6 @@
 
 #define PAGE_BYTES 4096u /* what is lost at once is so much, or a multiple */
 
-static const uint8_t magic[4] = { 'W', 'E', 'I', 'R' };
-
 int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns)
 {
 	int same_life = writer->first && !memcmp(writer->engine, engine, 16);
@@ -206,7 +204,7 @@ static uint64_t next_header(const struct wr_log_writer *writer, uint64_t at)
 			continue;
 		}
 		for (size_t i = 0; i < bytes; i += WR_LOG_ALIGN)
-			if (!memcmp(page + i, magic, sizeof(magic)) &&
+			if (wr_log_is_magic(page + i) &&
 			    !header_at(writer, at + i, &header))
 				return at + i;
 		at += bytes;
