@@ -51,7 +51,7 @@ static uint64_t read_rings(const struct weir *weir, struct weir_stats *stats)
 		stats->waits += peek(&ring->waits);
 		stats->migrations += peek(&ring->migrations);
 		stats->aborts_capped += peek(&ring->aborts_capped);
-		open += peek(&ring->claims_begun) - peek(&ring->claims_committed);
+		open += wr_ring_claims(ring);
 		untaken += wr_head_count(peek(&ring->head)) - (uint32_t)peek(&ring->cut_count);
 	}
 	/* Of what is not taken, claims that are open or were given up are no records. */

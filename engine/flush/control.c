@@ -76,22 +76,13 @@ static void tally_one(void *arg, uint64_t header)
 		tally->open++;
 }
 
-static void add_tally(struct tally *to, struct tally part)
+/* Adds what lies in [share->taken, head), by walking. */
+static void tally_ring(const struct wr_share *share, struct wr_place head, struct tally *tally)
 {
-	to->committed += part.committed;
-	to->aborted += part.aborted;
-	to->open += part.open;
-}
-
-/* What lies in [share->taken, head), by walking. */
-static struct tally tally_ring(const struct wr_share *share, struct wr_place head)
-{
-	struct tally tally = { 0, 0, 0 };
-	struct wr_place end = wr_cut_walk(share, share->taken, head, tally_one, &tally);
+	struct wr_place end = wr_cut_walk(share, share->taken, head, tally_one, tally);
 
 	/* Behind a place whose owner has not even told its size nothing can be walked. */
-	tally.open += head.count - end.count;
-	return tally;
+	tally->open += head.count - end.count;
 }
 
 /* What was cut and is in no batch. */
@@ -117,7 +108,7 @@ static struct tally tally_rings(struct wr_flusher *flusher)
 		struct wr_share *share = wr_cut_share(&flusher->cut, id);
 
 		if (share)
-			add_tally(&tally, tally_ring(share, wr_cut_head(&flusher->cut, share)));
+			tally_ring(share, wr_cut_head(&flusher->cut, share), &tally);
 	}
 	return tally;
 }
@@ -162,19 +153,15 @@ static uint64_t places(const struct wr_rings *rings, uint64_t *ret_bytes)
 
 uint64_t wr_flusher_accepted(const struct wr_flusher *flusher, uint64_t *ret_bytes)
 {
-	uint64_t begun = 0, committed = 0, n;
+	uint64_t claims = 0;
 
 	for (uint32_t id = 1; id <= wr_rings_last_id(flusher->rings); id++) {
 		const struct wr_ring *ring = wr_rings_by_id(flusher->rings, id);
 
-		if (!ring)
-			continue;
-		/* ORDER none: relaxed. Statistics. */
-		committed += atomic_load_explicit(&ring->claims_committed, memory_order_relaxed);
-		begun += atomic_load_explicit(&ring->claims_begun, memory_order_relaxed);
+		if (ring)
+			claims += wr_ring_claims(ring);
 	}
-	n = places(flusher->rings, ret_bytes);
-	return flusher->config.total_base + n - begun + committed;
+	return flusher->config.total_base + places(flusher->rings, ret_bytes) - claims;
 }
 
 uint64_t wr_flusher_lost(const struct wr_flusher *flusher, uint64_t *ret_claims)
@@ -188,12 +175,11 @@ uint64_t wr_flusher_lost(const struct wr_flusher *flusher, uint64_t *ret_claims)
 
 		if (!ring)
 			continue;
-		/* ORDER none: relaxed, all three. Statistics; `lost` is set once. */
+		/* ORDER none: relaxed. Statistics; it is set once. */
 		lost = atomic_load_explicit(&ring->lost, memory_order_relaxed);
 		if (!lost)
 			continue;
-		claims = atomic_load_explicit(&ring->claims_begun, memory_order_relaxed) -
-		         atomic_load_explicit(&ring->claims_committed, memory_order_relaxed);
+		claims = wr_ring_claims(ring);
 		n += lost - claims;
 		*ret_claims += claims;
 	}
@@ -291,8 +277,9 @@ void wr_flusher_abandon(struct wr_flusher *flusher)
 static uint64_t leave_ring(struct wr_flusher *flusher, struct wr_share *share)
 {
 	struct wr_place head = wr_cut_head(&flusher->cut, share);
-	struct tally tally = tally_ring(share, head);
+	struct tally tally = { 0, 0, 0 };
 
+	tally_ring(share, head, &tally);
 	if (tally.open) {
 		/* ORDER none: relaxed. Of the claims, those that were taken are no longer here. */
 		atomic_store_explicit(&share->ring->lost,

@@ -149,6 +149,13 @@ static inline uint32_t wr_limit_stride(uint64_t limit)
 	return 1u << ((limit >> 40) & 31u);
 }
 
+/* Claims and large records that are no records (yet). ORDER none: relaxed. Statistics. */
+static inline uint64_t wr_ring_claims(const struct wr_ring *ring)
+{
+	return atomic_load_explicit(&ring->claims_begun, memory_order_relaxed) -
+	       atomic_load_explicit(&ring->claims_committed, memory_order_relaxed);
+}
+
 static inline void *wr_ring_at(const struct wr_ring *ring, uint64_t position)
 {
 	return ring->data + (position & ring->mask);
