@@ -14,7 +14,7 @@
 #include "base/mem.h"
 
 #define WR_LOG_LOCK_NAME "lock"
-#define WR_LOG_SPARE_NAME "spare" /* a segment that expired, until it is written over */
+#define WR_LOG_SPARE_NAME "spare" /* a segment that has no name of its own, or none any more */
 #define WR_LOG_NAME_BYTES 32u /* of a segment file's name, with the NUL */
 
 /* Numbers of the segments found, ascending. */

@@ -124,23 +124,33 @@ int wr_log_segment_append(struct wr_log_segment *segment, struct wr_log_header *
 	return 0;
 }
 
+static void name_of(const struct wr_log_segment *segment, char name[WR_LOG_NAME_BYTES])
+{
+	if (segment->aside)
+		memcpy(name, WR_LOG_SPARE_NAME, sizeof(WR_LOG_SPARE_NAME));
+	else
+		wr_log_segment_name(segment->number, name);
+}
+
 int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
-                          const struct wr_log_header *start, int durable)
+                          const struct wr_log_header *start, int durable, int aside)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
-	struct wr_log_segment made = { .number = start->segment };
+	struct wr_log_segment made = { .number = start->segment, .aside = aside };
 	struct wr_log_header header = *start;
 	char name[WR_LOG_NAME_BYTES];
 	int r;
 
-	wr_log_segment_name(start->segment, name);
+	name_of(&made, name);
 	made.fd = wr_sys.openat(dir_fd, name, flags, 0600);
+	if (made.fd == -EEXIST && aside && !wr_sys.unlinkat(dir_fd, name)) /* one that stayed */
+		made.fd = wr_sys.openat(dir_fd, name, flags, 0600);
 	if (made.fd < 0)
 		return made.fd;
 	memcpy(made.engine, start->engine, 16);
 	header.kind = WR_LOG_SEGMENT;
 	r = wr_log_segment_append(&made, &header, NULL, 0);
-	if (!r && durable)
+	if (!r && durable && !aside)
 		r = wr_sys.fsync(dir_fd);
 	if (r) {
 		(void)wr_log_segment_discard(&made, dir_fd);
@@ -148,6 +158,19 @@ int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
 	}
 	*segment = made;
 	return 0;
+}
+
+int wr_log_segment_publish(struct wr_log_segment *segment, int dir_fd, int durable)
+{
+	char name[WR_LOG_NAME_BYTES];
+	int r;
+
+	wr_log_segment_name(segment->number, name);
+	r = wr_sys.rename(dir_fd, WR_LOG_SPARE_NAME, name);
+	if (r)
+		return r;
+	segment->aside = 0;
+	return durable ? wr_sys.fsync(dir_fd) : 0;
 }
 
 /* A file that is nobody's but ours. */
@@ -188,10 +211,9 @@ static int begin_over(struct wr_log_segment *segment, const struct wr_log_header
 }
 
 int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
-                        const struct wr_log_header *start, int durable)
+                        const struct wr_log_header *start, int durable, int aside)
 {
-	struct wr_log_segment made = { .number = start->segment };
-	char name[WR_LOG_NAME_BYTES];
+	struct wr_log_segment made = { .number = start->segment, .aside = 1 };
 	int r;
 
 	memcpy(made.engine, start->engine, 16);
@@ -199,17 +221,8 @@ int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
 	made.fd = wr_sys.openat(dir_fd, WR_LOG_SPARE_NAME,
 	                        O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 	r = made.fd < 0 ? made.fd : begin_over(&made, start, durable);
-	if (!r) {
-		wr_log_segment_name(start->segment, name);
-		r = wr_sys.rename(dir_fd, WR_LOG_SPARE_NAME, name);
-	}
-	if (r) {
-		if (made.fd >= 0)
-			wr_sys.close(made.fd);
-		(void)wr_sys.unlinkat(dir_fd, WR_LOG_SPARE_NAME);
-		return r;
-	}
-	r = durable ? wr_sys.fsync(dir_fd) : 0;
+	if (!r && !aside)
+		r = wr_log_segment_publish(&made, dir_fd, durable);
 	if (r) {
 		(void)wr_log_segment_discard(&made, dir_fd);
 		return r;
@@ -287,7 +300,7 @@ int wr_log_segment_discard(struct wr_log_segment *segment, int dir_fd)
 	if (segment->over > segment->bytes) /* no matter what is in it */
 		segment->bytes = segment->over;
 	segment->over = 0;
-	wr_log_segment_name(segment->number, name);
+	name_of(segment, name);
 	(void)wr_log_segment_close(segment);
 	return wr_sys.unlinkat(dir_fd, name);
 }

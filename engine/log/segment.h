@@ -31,21 +31,28 @@ struct wr_log_segment {
 	int spoiled;               /* its end is not where the next block would go: none may */
 	uint64_t over;             /* length of the old file below it; 0: none, or trimmed */
 	int trimmed;               /* and that is not durable yet */
+	int aside; /* its name is WR_LOG_SPARE_NAME still: nobody reads it, a crash forgets it */
 };
 
 /*
  * Makes the file and writes its segment block from @start (engine, segment, start). @durable: the
- * directory is synced before this returns. 0 or -errno; then nothing is left of it.
+ * directory is synced before this returns. @aside: it has no name of its own before
+ * wr_log_segment_publish(). 0 or -errno; then nothing is left of it.
  */
 int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
-                          const struct wr_log_header *start, int durable);
+                          const struct wr_log_header *start, int durable, int aside);
 
 /*
  * The same, written over the file of the name WR_LOG_SPARE_NAME, which then has the segment's own
  * name. Also -EINVAL: that one is not suited.
  */
 int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
-                        const struct wr_log_header *start, int durable);
+                        const struct wr_log_header *start, int durable, int aside);
+/*
+ * Gives one that is aside its own name. @durable: and syncs the directory. 0; -EEXIST: somebody has
+ * that name; -errno. Then it is to be discarded.
+ */
+int wr_log_segment_publish(struct wr_log_segment *segment, int dir_fd, int durable);
 /* Lengths of a file that may be written over: whole words, and they can be counted in 32 bits. */
 static inline int wr_log_may_be_over(uint64_t bytes)
 {

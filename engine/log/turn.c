@@ -5,7 +5,8 @@
  * After a failed sync the kernel may have dropped the pages that it could not write, and a second
  * sync would then answer success about data that is gone. So a segment is never synced again once
  * that failed. What it held that was acknowledged but not durable is still in the page cache (or it
- * is nowhere): it is read back and written to a new segment, before anything else is.
+ * is nowhere): it is read back and written to a new segment, before anything else is. That one gets
+ * its name when it is whole and durable: with a part of it, a reader could not tell the order.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,7 +17,9 @@
 
 #define PAGE_BYTES 4096u /* what is lost at once is so much, or a multiple */
 
-int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns)
+/* Begins the next segment, @aside or under its own name. 0 or -errno. */
+static int begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns,
+                 int aside)
 {
 	int same_life = writer->first && !memcmp(writer->engine, engine, 16);
 	int durable = writer->options.sync != WR_LOG_SYNC_NONE;
@@ -35,9 +38,9 @@ int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], ui
 	start.start.flags = writer->after_trouble ? WR_LOG_AFTER_TROUBLE : 0;
 	/* An old file is a convenience: whatever is wrong with it, a new one will do. */
 	if (!wr_log_retain_ahead(writer) ||
-	    wr_log_segment_over(&writer->now, writer->dir_fd, &start, durable))
-		r = wr_log_segment_create(&writer->now, writer->dir_fd, &start, durable);
-	if (r == -EEXIST) { /* whoever made it, it holds nothing of ours; the next may be free */
+	    wr_log_segment_over(&writer->now, writer->dir_fd, &start, durable, aside))
+		r = wr_log_segment_create(&writer->now, writer->dir_fd, &start, durable, aside);
+	if (r == -EEXIST && !aside) { /* it holds nothing of ours; the next may be free */
 		(void)wr_log_retain_load(writer, &writer->next, 1);
 		writer->next++;
 	}
@@ -52,13 +55,18 @@ int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], ui
 	return 0;
 }
 
+int wr_log_turn_begin(struct wr_log_writer *writer, const uint8_t engine[16], uint64_t wall_ns)
+{
+	return begin(writer, engine, wall_ns, 0);
+}
+
 static void discard(struct wr_log_writer *writer, struct wr_log_segment *segment)
 {
 	/* A reader must not take its absence for the work of retention. */
 	if (segment->number == writer->first)
 		writer->first = 0;
 	/* One that cannot be removed now is so later, when its turn comes. */
-	if (wr_log_segment_discard(segment, writer->dir_fd))
+	if (wr_log_segment_discard(segment, writer->dir_fd) && !segment->aside)
 		wr_log_retain_add(writer, segment);
 }
 
@@ -268,7 +276,7 @@ int wr_log_turn_rescue(struct wr_log_writer *writer)
 	if (writer->poisoned.fd < 0)
 		return 0;
 	/* By the time of the one that it stands for: that may be gone, and the clock set back. */
-	r = wr_log_turn_begin(writer, writer->poisoned.engine, writer->poisoned.wall_ns);
+	r = begin(writer, writer->poisoned.engine, writer->poisoned.wall_ns, 1);
 	if (r)
 		return r;
 	r = wr_log_segment_announce(&writer->now, writer->sources, writer->chunk);
@@ -276,6 +284,11 @@ int wr_log_turn_rescue(struct wr_log_writer *writer)
 		r = copy_all(writer, &lost);
 	if (!r)
 		r = sync_segment(writer, &writer->now);
+	if (!r) {
+		r = wr_log_segment_publish(&writer->now, writer->dir_fd, 1);
+		if (r == -EEXIST) /* whoever made it, its size counts */
+			(void)wr_log_retain_load(writer, &writer->now.number, 1);
+	}
 	if (r) { /* all of it again, at the next occasion */
 		writer->after_trouble = 1;
 		discard(writer, &writer->now);

@@ -366,7 +366,7 @@ Test(log_fault, what_was_acknowledged_is_rescued_after_a_failed_sync)
 	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
 	t_trace[0] = 0;
 	T_EQ(put(writer, 4), 0);
-	T_STR(t_trace, "sowdwwsw");
+	T_STR(t_trace, "sowwwsrdw");
 	wr_log_writer_counts(writer, &own);
 	T_EQ(own.poisoned, 1);
 	T_EQ(own.rescued, 2);

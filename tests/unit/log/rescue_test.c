@@ -322,6 +322,118 @@ Test(log_rescue, a_write_of_nothing_is_an_error_and_no_endless_loop)
 	t_remove(&dir);
 }
 
+static const char *spare_of(const struct t_dir *dir)
+{
+	static char path[160];
+
+	snprintf(path, sizeof(path), "%s/spare", dir->path);
+	return path;
+}
+
+/*
+ * With a part of what was to be written again, after a cut of the power, a reader met a later batch
+ * before an earlier one (weir sim --seed 14752).
+ */
+Test(log_rescue, what_is_written_again_has_a_name_when_it_is_whole_and_durable)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = begin(dir.path);
+	const char *trace;
+
+	t_run(writer, 1, 2, 3);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 2 };
+	T_EQ(wr_log_writer_sync(writer), -EIO);
+	T_TRUE(!t_exists(t_segment(dir.path, 2)) && !t_exists(spare_of(&dir)));
+	memset(t_trace, 0, sizeof(t_trace));
+	T_EQ(wr_log_writer_sync(writer), 0);
+	trace = strstr(t_trace, "wwsrd"); /* its batches, their sync, the name, the name's sync */
+	T_TRUE(trace && !strchr(trace + 5, 'r'));
+	T_TRUE(t_exists(t_segment(dir.path, 3)) && !t_exists(spare_of(&dir)));
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2 3");
+	t_remove(&dir);
+}
+
+Test(log_rescue, a_file_that_lies_in_its_place_gives_way)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = begin(dir.path);
+
+	T_EQ(put(writer, 2), 0);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 2 };
+	t_faults[T_UNLINKAT] = (struct t_fault){ .error = -EIO, .times = 2 };
+	T_EQ(wr_log_writer_sync(writer), -EIO); /* the second sync is the rescue's own */
+	T_TRUE(t_exists(spare_of(&dir)));
+	T_EQ(wr_log_writer_sync(writer), -EEXIST); /* it cannot be removed */
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_TRUE(!t_exists(spare_of(&dir)));
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2");
+	t_remove(&dir);
+}
+
+Test(log_rescue, a_name_that_is_taken_is_left_alone_and_counts)
+{
+	const struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL, .interval_ns = 1000,
+		                                .segment_bytes = 4096, .max_bytes = 16384 };
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, options);
+
+	t_now = 5000;
+	t_run(writer, 1, 1, 2);
+	t_store(t_segment(dir.path, 2), (const uint8_t *)"not mine", 8);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(wr_log_writer_sync(writer), -EEXIST);
+	T_EQ(t_size(t_segment(dir.path, 2)), 8);
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_TRUE(t_exists(t_segment(dir.path, 3)));
+	T_STR(t_read(dir.path, &counts), "1 2");
+	t_run(writer, 1, 3, 300);
+	T_TRUE(!t_exists(t_segment(dir.path, 2))); /* the oldest of all, in its turn */
+	t_close(writer);
+	t_remove(&dir);
+}
+
+Test(log_rescue, a_name_that_may_not_last_is_taken_back)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = begin(dir.path);
+
+	T_EQ(put(writer, 2), 0);
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	t_faults[T_FSYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(wr_log_writer_sync(writer), -EIO);
+	T_TRUE(!t_exists(t_segment(dir.path, 2)) && !t_exists(spare_of(&dir)));
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_TRUE(t_exists(t_segment(dir.path, 3)));
+	t_close(writer);
+	T_STR(t_read(dir.path, &counts), "1 2");
+	t_remove(&dir);
+}
+
+/* An old file serves it as well, and has its name as late. */
+Test(log_rescue, what_is_written_again_goes_over_an_old_file)
+{
+	const struct wr_log_options options = { .sync = WR_LOG_SYNC_INTERVAL, .interval_ns = 1000,
+		                                .segment_bytes = 4096, .max_bytes = 8192 };
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, options);
+	static const uint8_t strange[4096];
+	struct wr_log_header header;
+
+	t_now = 5000;
+	t_run(writer, 1, 1, 40);
+	t_store(t_segment(dir.path, 3), strange, sizeof(strange));
+	t_faults[T_FDATASYNC] = (struct t_fault){ .error = -EIO, .times = 1 };
+	T_EQ(wr_log_writer_sync(writer), -EEXIST); /* so that there is less room */
+	T_EQ(wr_log_writer_sync(writer), 0);
+	T_TRUE(!t_exists(t_segment(dir.path, 1)) && !t_exists(spare_of(&dir)));
+	t_block(t_segment(dir.path, 4), 0, &header);
+	T_TRUE(header.start.over > 0);
+	t_close(writer);
+	t_remove(&dir);
+}
+
 static const struct wr_log_options small = { .sync = WR_LOG_SYNC_BATCH,
 	                                     .segment_bytes = 4096,
 	                                     .max_bytes = 16384 };
@@ -392,16 +504,14 @@ Test(log_rescue, a_spare_file_that_cannot_be_removed_gives_way_to_the_next)
 	struct wr_log_writer *writer =
 	    t_open(dir.path, (struct wr_log_options){ .segment_bytes = 4096, .max_bytes = 8192 });
 	struct wr_log_header header;
-	char spare[160];
 
-	snprintf(spare, sizeof(spare), "%s/spare", dir.path);
 	t_run(writer, 1, 1, 66);
 	t_faults[T_FSTAT] = (struct t_fault){ .error = -EIO, .times = 1 };
 	t_faults[T_UNLINKAT] = (struct t_fault){ .error = -EIO, .times = 1 };
 	T_EQ(put(writer, 67), 0);
-	T_TRUE(t_exists(spare));
+	T_TRUE(t_exists(spare_of(&dir)));
 	t_run(writer, 1, 68, 100);
-	T_TRUE(!t_exists(spare));
+	T_TRUE(!t_exists(spare_of(&dir)));
 	t_block(t_segment(dir.path, 4), 0, &header);
 	T_TRUE(header.start.over > 0);
 	t_close(writer);
