@@ -8,6 +8,8 @@
 #undef wr_sys
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "property/sys.h"
 #include "support/disk.h"
@@ -108,6 +110,21 @@ unsigned disk_files(uint64_t *ret_bytes)
 		*ret_bytes += disk.now.file[name->file].size;
 	}
 	return n;
+}
+
+uint64_t disk_lowest(void)
+{
+	uint64_t lowest = UINT64_MAX;
+
+	for (int i = 0; i < disk.now.names; i++) {
+		const struct disk_name *name = &disk.now.name[i];
+		char *end;
+		uint64_t number = strtoull(name->name, &end, 10);
+
+		if (name->file >= 0 && name->dir && !strcmp(end, ".weir") && number < lowest)
+			lowest = number;
+	}
+	return lowest;
 }
 
 void disk_fail(struct disk_fault fault)

@@ -40,5 +40,7 @@ uint64_t disk_failed(void);
 unsigned sys_open_descriptors(void);
 /* Files in the directory, and the bytes in them. */
 unsigned disk_files(uint64_t *ret_bytes);
+/* Number of the first segment there is; UINT64_MAX: there is none. */
+uint64_t disk_lowest(void);
 
 #endif
