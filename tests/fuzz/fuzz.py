@@ -304,7 +304,7 @@ def coverage(targets):
 
 def fuzz(targets):
     """Each target for its share of the time. New inputs are not kept, what breaks is."""
-    total = {"slice": SECONDS * 0.5, "full": max(SECONDS, 200), "soak": max(SECONDS, 3600)}[MODE]
+    total = {"slice": SECONDS * 0.5, "full": max(SECONDS, 200), "soak": max(SECONDS, 1200)}[MODE]
     share = max(1, int(total / len(targets)))
     ran = 0
     for target in targets:
