@@ -282,9 +282,14 @@ static int take_block(struct weir_log_reader *reader, const struct wr_log_header
 static void settle_end(struct weir_log_reader *reader, int step)
 {
 	const struct wr_log_part *part = part_of(reader), *next = part + 1;
+	const struct wr_log_part *end = reader->lives.parts + reader->lives.count;
 	uint64_t left = reader->scan.left;
-	int last = memcmp(next->engine, part->engine, 16) != 0;
-	int cut_short = last || part->headless || next->flags & WR_LOG_AFTER_TROUBLE;
+	int last, cut_short;
+
+	while (next < end && next->headless) /* begun by nobody knows whom */
+		next++;
+	last = next == end || memcmp(next->engine, part->engine, 16) != 0;
+	cut_short = last || part->headless || next->flags & WR_LOG_AFTER_TROUBLE;
 
 	/* The rest of an old file is there when nobody came to trim it. */
 	if (step == WR_LOG_STEP_END || (step == WR_LOG_STEP_OLD && cut_short))

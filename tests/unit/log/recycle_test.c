@@ -441,6 +441,43 @@ Test(log_recycle, only_the_last_of_a_life_may_end_in_what_an_old_file_held)
 	t_remove(&dir);
 }
 
+/*
+ * A process was killed when it had made a file and written nothing: that was taken for the next of
+ * the life before, and the end of that life's last segment for damage (proof-crash-kill).
+ */
+Test(log_recycle, a_file_that_holds_nothing_does_not_say_whose_it_is)
+{
+	struct t_dir dir = t_dir();
+	struct wr_log_writer *writer = t_open(dir.path, small);
+	uint8_t old[4096];
+	uint64_t bytes;
+
+	memset(old, 0x77, sizeof(old));
+	t_run(writer, 1, 1, FIRST_OVER);
+	t_close(writer);
+	bytes = t_size(t_segment(dir.path, 3));
+	t_append(t_segment(dir.path, 3), old, FULL - bytes);
+	memset(old, 0, 200);
+	t_store(t_segment(dir.path, 4), old, 200); /* the last there is */
+	t_read(dir.path, &counts);
+	nothing_is_wrong();
+	T_EQ(counts.torn_bytes, 200);
+	t_store(t_segment(dir.path, 4), old, 0);
+	writer = t_open(dir.path, (struct wr_log_options){ 0 });
+	t_run(writer, 2, 1, 1);
+	t_close(writer);
+	t_read(dir.path, &counts);
+	nothing_is_wrong();
+	T_EQ(counts.engines, 2);
+	T_EQ(unlink(t_segment(dir.path, 5)), 0);
+	writer = t_open(dir.path, (struct wr_log_options){ 0 });
+	t_run(writer, 1, FIRST_OVER + 1, FIRST_OVER + 1); /* the same life went on, in peace */
+	t_close(writer);
+	t_read(dir.path, &counts);
+	T_EQ(counts.damaged, 1);
+	t_remove(&dir);
+}
+
 /* A reader is in the first segment when that expires and is written over. */
 static void overtake(size_t batch_bytes, uint64_t segment_bytes, uint64_t per_segment)
 {
