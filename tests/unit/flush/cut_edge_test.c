@@ -3,19 +3,11 @@
  * Cuts at their edges: without memory, with marks that no thread would write, and with others who
  * push at any instruction of the cut.
  */
-#include "flush/cut.h"
-#include "support/rings.h"
+#include "support/cut_rig.h"
 #include "support/step.h"
 
 #if WR_HAS_SECTION
 
-static struct wr_rings rings;
-static struct wr_ring *ring[8]; /* by id */
-static struct wr_ring *_Atomic table[WR_TABLE_CPUS];
-static struct fake_rseq area;
-static struct wr_cut cut;
-static _Atomic uint64_t bits[WR_RING_IDS / 64];
-static _Atomic uint64_t no_order;
 static int memory_is_gone;
 
 static void *give(void *arg, size_t bytes)
@@ -48,24 +40,6 @@ static void begin(uint32_t count)
 	T_EQ(wr_cut_init(&cut, &rings, &mem, 1), 0);
 }
 
-/* One record of one letter. Returns where it lies. */
-static uint64_t put_with(uint32_t id, char letter, const struct wr_mark *mark, uint32_t flags)
-{
-	struct iovec iov[2] = { { (void *)(uintptr_t)mark, mark ? sizeof(*mark) : 0 },
-		                { &letter, 1 } };
-	struct wr_put put = { .epoch = WR_ANY_EPOCH, .iov = iov, .iov_count = 2 };
-	struct wr_seen seen;
-
-	put.header = wr_header_make(1, 0, flags | (mark ? WEIR_REC_MARK : 0u));
-	put.total = wr_header_total(put.header);
-	put.side = mark || flags & WEIR_REC_RESERVED;
-	put.ring = ring[id];
-	table[0] = ring[id];
-	area.cpu_id_start = area.cpu_id = 0;
-	T_EQ(wr_section_put(table, fake_offset(&area), &no_order, &put, &seen), WR_PUSHED);
-	return wr_head_position(seen.head);
-}
-
 static void put(uint32_t id, char letter)
 {
 	(void)put_with(id, letter, NULL, WEIR_REC_COMMITTED);
@@ -81,41 +55,6 @@ static void put_marked(uint32_t id, char letter, uint32_t named, uint64_t head)
 static void end_claim(uint32_t id, uint64_t position, uint32_t flag)
 {
 	T_EQ(wr_ring_end_claim(wr_ring_header(ring[id], position), flag), 0);
-}
-
-static char text[1024];
-
-/* Takes the cut and reads it out; segments are parted by a blank. */
-static const char *take(void)
-{
-	size_t n = 0;
-
-	T_EQ(wr_cut_take(&cut, 1000, 500), 0);
-	for (uint32_t i = 0; i < cut.segment_count; i++) {
-		const struct wr_segment *segment = &cut.segments[i];
-		uint64_t at = segment->begin.position, count = segment->begin.count;
-
-		if (i)
-			text[n++] = ' ';
-		for (; count != segment->end.count; count++) {
-			struct weir_record record;
-			uint64_t total = weir_record_decode(wr_ring_at(ring[segment->ring], at), 4096,
-			                                    &record);
-
-			T_TRUE(total);
-			if (!(record.flags & WEIR_REC_ABORTED))
-				text[n++] = *(const char *)record.data;
-			at += total;
-		}
-	}
-	text[n] = 0;
-	return text;
-}
-
-static uint64_t make(void)
-{
-	wr_cut_make(&cut, bits);
-	return cut.records;
 }
 
 Test(flush_cut, a_bit_without_a_ring_is_passed_over)

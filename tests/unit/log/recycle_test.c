@@ -418,18 +418,27 @@ Test(log_recycle, what_is_damaged_in_it_is_told_as_in_any_other)
 	t_remove(&dir);
 }
 
-Test(log_recycle, only_the_last_of_a_life_may_end_in_what_an_old_file_held)
+/* Life 1, killed: *@ret_bytes of an old file stand behind its last batch, in segment 3. */
+static struct t_dir untrimmed(uint64_t *ret_bytes)
 {
 	struct t_dir dir = t_dir();
 	struct wr_log_writer *writer = t_open(dir.path, small);
 	uint8_t old[4096];
-	uint64_t bytes;
 
 	memset(old, 0x77, sizeof(old));
 	t_run(writer, 1, 1, FIRST_OVER);
 	t_close(writer);
-	bytes = t_size(t_segment(dir.path, 3));
-	t_append(t_segment(dir.path, 3), old, FULL - bytes);
+	*ret_bytes = FULL - t_size(t_segment(dir.path, 3));
+	t_append(t_segment(dir.path, 3), old, *ret_bytes);
+	return dir;
+}
+
+Test(log_recycle, only_the_last_of_a_life_may_end_in_what_an_old_file_held)
+{
+	uint64_t bytes;
+	struct t_dir dir = untrimmed(&bytes);
+	struct wr_log_writer *writer;
+
 	t_read(dir.path, &counts);
 	nothing_is_wrong();
 	writer = t_open(dir.path, (struct wr_log_options){ 0 });
@@ -437,7 +446,7 @@ Test(log_recycle, only_the_last_of_a_life_may_end_in_what_an_old_file_held)
 	t_close(writer);
 	t_read(dir.path, &counts);
 	T_EQ(counts.damaged, 1);
-	T_EQ(counts.skipped_bytes, FULL - bytes);
+	T_EQ(counts.skipped_bytes, bytes);
 	t_remove(&dir);
 }
 
@@ -447,22 +456,16 @@ Test(log_recycle, only_the_last_of_a_life_may_end_in_what_an_old_file_held)
  */
 Test(log_recycle, a_file_that_holds_nothing_does_not_say_whose_it_is)
 {
-	struct t_dir dir = t_dir();
-	struct wr_log_writer *writer = t_open(dir.path, small);
-	uint8_t old[4096];
+	static const uint8_t zeros[200];
 	uint64_t bytes;
+	struct t_dir dir = untrimmed(&bytes);
+	struct wr_log_writer *writer;
 
-	memset(old, 0x77, sizeof(old));
-	t_run(writer, 1, 1, FIRST_OVER);
-	t_close(writer);
-	bytes = t_size(t_segment(dir.path, 3));
-	t_append(t_segment(dir.path, 3), old, FULL - bytes);
-	memset(old, 0, 200);
-	t_store(t_segment(dir.path, 4), old, 200); /* the last there is */
+	t_store(t_segment(dir.path, 4), zeros, sizeof(zeros)); /* the last there is */
 	t_read(dir.path, &counts);
 	nothing_is_wrong();
 	T_EQ(counts.torn_bytes, 200);
-	t_store(t_segment(dir.path, 4), old, 0);
+	t_store(t_segment(dir.path, 4), zeros, 0);
 	writer = t_open(dir.path, (struct wr_log_options){ 0 });
 	t_run(writer, 2, 1, 1);
 	t_close(writer);
