@@ -11,6 +11,7 @@ a change elsewhere in the source changes few of them.
 
 It reads text, not C: what does not compile is no mutant.
 """
+import collections
 import glob
 import hashlib
 import os
@@ -39,10 +40,12 @@ class Drawn:
     def __init__(self, path, number, kind, old, new, context, function):
         self.path, self.number, self.kind, self.function = path, number, kind, function
         self.old, self.new, self.context = old, new, context
+        self.behind = ""  # the line before, when its function has the same mutant elsewhere
 
     def key(self):
         """What it is called in the list of survivors."""
         place = f"{self.path} {self.function}: " if self.function else f"{self.path}: "
+        place += f"behind {self.behind}: " if self.behind else ""
         return f"{place}{' / '.join(o.strip() for o in self.old)} -> " \
                f"{' / '.join(n.strip() for n in self.new)}"
 
@@ -150,16 +153,27 @@ def candidates_of(path, text):
                                  bare[i][match.end():]])
 
 
-def draw(source, seed, count):
-    found = {kind: [] for kind in KINDS}
+def all_of(source):
+    """Every candidate there is."""
     for room in ROOMS:
         for path in sorted(glob.glob(os.path.join(source, "engine", room, "*.[ch]"))):
             if "aarch64" in path or "torture" in path:
                 continue
             with open(path, encoding="utf-8") as file:
                 text = file.read()
-            for one in candidates_of(os.path.relpath(path, source), text):
-                found[one.kind].append(one)
+            some = list(candidates_of(os.path.relpath(path, source), text))
+            keys = collections.Counter(one.key() for one in some)
+            lines = [line.strip() for line in code_lines(text)]
+            for one in some:
+                if keys[one.key()] > 1:
+                    one.behind = next(line for line in lines[one.number - 2::-1] if line)
+            yield from some
+
+
+def draw(source, seed, count):
+    found = {kind: [] for kind in KINDS}
+    for one in all_of(source):
+        found[one.kind].append(one)
     drawn = []
     for kind, share in KINDS.items():
         found[kind].sort(key=lambda one: one.rank(seed))

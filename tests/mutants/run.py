@@ -240,6 +240,9 @@ def main():
         suite = Suite(options)
         stale = mutant.stale(table, suite.source)
         tap.ok(not stale, "each mutant of the table still applies to the source", *stale)
+        there = {one.key() for one in draw.all_of(suite.source)}
+        gone = [key for key in listed if key not in there]
+        tap.ok(not gone, "each survivor that is listed is still a mutant of the source", *gone)
         picked = [e for e in table if not options.only or e.name in options.only]
         drawn = [] if options.only and options.drawn is None else draw.draw(
             suite.source, options.seed, options.drawn if options.drawn is not None else DRAWN)
