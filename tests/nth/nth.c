@@ -712,8 +712,8 @@ static void live_alone(void)
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid, "fork");
 	if (WIFSIGNALED(status))
 		fail("killed by signal %d", WTERMSIG(status));
-	if (WEXITSTATUS(status) == 99)
-		_exit(FAILED);
+	if (WEXITSTATUS(status) == FAILED || WEXITSTATUS(status) == SEEMS_STUCK)
+		_exit(WEXITSTATUS(status));
 	life.hits = WEXITSTATUS(status) == 42;
 }
 
