@@ -8,9 +8,9 @@
 #undef wr_sys
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "log/dir.h"
 #include "property/sys.h"
 #include "support/disk.h"
 
@@ -118,10 +118,10 @@ uint64_t disk_lowest(void)
 
 	for (int i = 0; i < disk.now.names; i++) {
 		const struct disk_name *name = &disk.now.name[i];
-		char *end;
-		uint64_t number = strtoull(name->name, &end, 10);
+		uint64_t number;
 
-		if (name->file >= 0 && name->dir && !strcmp(end, ".weir") && number < lowest)
+		if (name->file >= 0 && name->dir &&
+		    wr_log_segment_number(name->name, &number) && number < lowest)
 			lowest = number;
 	}
 	return lowest;
