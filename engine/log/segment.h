@@ -44,7 +44,7 @@ int wr_log_segment_create(struct wr_log_segment *segment, int dir_fd,
 
 /*
  * The same, written over the file of the name WR_LOG_SPARE_NAME, which then has the segment's own
- * name. Also -EINVAL: that one is not suited.
+ * name, unless @aside. Also -EINVAL: that one is not suited.
  */
 int wr_log_segment_over(struct wr_log_segment *segment, int dir_fd,
                         const struct wr_log_header *start, int durable, int aside);
