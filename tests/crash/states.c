@@ -461,7 +461,11 @@ static uint32_t samples;
 
 static void set_most(int alone)
 {
+	const char *proof = getenv("WEIR_PROOF");
+
 	units_most = slice ? alone ? 12 : 6 : alone ? 16 : 12;
+	if (proof && !strcmp(proof, "soak"))
+		units_most = 20;
 	samples = slice ? alone ? 2048 : 40 : alone ? 8192 : 1024;
 }
 
@@ -698,7 +702,10 @@ static const char *const pass_names[PASSES] = {
 	"one cut", "one failing call and a cut", "a death and a cut", "two cuts", "three cuts"
 };
 
-/* Seconds for a pass; what all must do completely has no bound to speak of. */
+/*
+ * Seconds of CPU for a pass. In the soak one cut, failing calls and deaths are given what all their
+ * states take; what two and three cuts leave has no end.
+ */
 static double time_for(enum pass pass)
 {
 	const char *time = getenv("WEIR_PROOF_SECONDS");
@@ -706,7 +713,9 @@ static double time_for(enum pass pass)
 	double part = (time ? strtod(time, NULL) : 20) / 20;
 
 	if (!slice)
-		return strcmp(proof, "full") != 0 ? 1800 : pass < PASS_TWICE ? 12 : 8;
+		return strcmp(proof, "full") != 0 ? (pass < PASS_TWICE ? 900 : 120) :
+		       pass < PASS_TWICE          ? 12 :
+		                                    8;
 	return pass < PASS_TWICE ? 60 : pass == PASS_TWICE ? part / 2 : part;
 }
 
