@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <weir/weir.h>
 
-#include "harness/bench.h"
+#include "harness/clock.h"
 
 #define ROUNDS 400
 #define DEADLINE_NS WEIR_MILLIS(5)

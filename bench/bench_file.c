@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include <weir/weir.h>
 
-#include "harness/bench.h"
+#include "harness/clock.h"
 
 #define ROUNDS_MAX 64
 #define PIECE (1u << 20)

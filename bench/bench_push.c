@@ -2,218 +2,126 @@
 /*
  * bench_push - what does a push cost, beside the bare copy that it cannot do without?
  *
- *     burst of 4,096 records, pre-filled source        after the burst, not timed
- *     producer 0 (core 0) ──▶ [ring of core 0] ┐
- *     producer 1 (core 1) ──▶ [ring of core 1] ┴─▶ flusher ──▶ null sink
+ *     burst of 4 Ki or 64 Ki records, timed           after the burst, not timed
+ *     producer 0 (CPU 0) ──▶ [room for the burst] ─┐
+ *     producer 1 (CPU 1) ──▶ [room for the burst] ─┴─▶ consumer: adds up every word
  *
- *     floor: a non-inlined function that stores an 8-byte header and copies a run-time size into a
- *     private, prefaulted ring of the same size and mapping, called as weir is
- *
- * No trigger fires inside a burst: the flusher sleeps. All cases are interleaved in one run;
- * compare medians by their ratio, within the run only.
+ * Nothing is full and no trigger fires inside a burst: the flusher sleeps. The source is pre-filled,
+ * or its words are written right before the push ("fresh"), which costs a store-forwarding stall:
+ * never compare across the two. push/weir/2p/64B: two producers at once, 64 bytes.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-#include <weir/weir.h>
 
-#include "harness/bench.h"
+#include "harness/crew.h"
+#include "harness/pin.h"
 
-#define BURST 4096u
-#define RING_BYTES (4u << 20)
-#define THREADS_MAX 2u
+#define CASES 64u
 
-struct floor_ring {
-	uint8_t *data;
-	uint64_t mask, head;
-	char pad[128];
+struct shape {
+	const struct peer *peer;
+	uint32_t producers, bytes;
+	uint64_t records;
+	int fresh, pinned;
 };
 
 struct state {
-	const struct bench_case *bench;
-	struct weir *weir;
-	pthread_barrier_t barrier;
-	struct floor_ring rings[THREADS_MAX];
-	uint8_t source[THREADS_MAX][512];
+	struct crew *crew;
+	uint64_t records;
 };
 
-__attribute__((noinline)) static int floor_push(struct floor_ring *ring, const void *data,
-                                                size_t size)
+static const struct bench_metric metrics[] = { { "", "ns", 0 } };
+
+static void *begin(const struct bench_case *bench, char why[BENCH_WHY])
 {
-	uint64_t header = size | UINT64_C(1) << 48;
-	uint8_t *to = ring->data + (ring->head & ring->mask);
-
-	memcpy(to, &header, sizeof(header));
-	memcpy(to + sizeof(header), data, size);
-	ring->head += (size + 15) & ~UINT64_C(7);
-	return 0;
-}
-
-static void map_twice(struct floor_ring *ring)
-{
-	int fd = memfd_create("floor", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, RING_BYTES))
-		abort();
-	ring->data = mmap(NULL, 2 * RING_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	for (size_t half = 0; half < 2; half++)
-		if (mmap(ring->data + half * RING_BYTES, RING_BYTES, PROT_READ | PROT_WRITE,
-		         MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-			abort();
-	close(fd);
-	memset(ring->data, 1, RING_BYTES);
-	memset(ring->data + RING_BYTES, 1, RING_BYTES);
-	ring->mask = RING_BYTES - 1;
-	ring->head = 0;
-}
-
-static struct state *new_state(const struct bench_case *bench)
-{
+	const struct shape *shape = bench->arg;
+	struct crew_plan plan = { .peer = shape->peer, .fresh = shape->fresh,
+		.pinned = shape->pinned, .room = { .records = shape->records,
+			.bytes = shape->bytes, .producers = shape->producers, .eager = 1 } };
 	struct state *state = calloc(1, sizeof(*state));
+	double ns;
 
 	if (!state)
-		abort();
-	state->bench = bench;
-	pthread_barrier_init(&state->barrier, NULL, bench->threads);
-	memset(state->source, 'x', sizeof(state->source));
+		bench_die("no memory");
+	state->records = shape->records;
+	state->crew = crew_open(&plan, why);
+	if (!state->crew) {
+		free(state);
+		return NULL;
+	}
+	for (int i = 0; i < 3; i++) /* every page of every ring has been used */
+		(void)crew_burst(state->crew, shape->records, &ns);
 	return state;
 }
 
-static void *floor_setup(const struct bench_case *bench)
-{
-	struct state *state = new_state(bench);
-
-	for (uint32_t i = 0; i < bench->threads; i++)
-		map_twice(&state->rings[i]);
-	return state;
-}
-
-static uint64_t floor_burst(void *state_, uint32_t thread)
+static int measure(void *state_, double *values, char why[BENCH_WHY])
 {
 	struct state *state = state_;
-	uint64_t t0;
+	int r = crew_burst(state->crew, state->records, values);
 
-	pthread_barrier_wait(&state->barrier);
-	t0 = bench_now();
-	for (uint32_t i = 0; i < BURST; i++)
-		floor_push(&state->rings[thread], state->source[thread], state->bench->bytes);
-	return bench_now() - t0;
+	if (r)
+		snprintf(why, BENCH_WHY, "a burst found no room");
+	return r ? r : crew_check(state->crew, why);
 }
 
-/* As weir's, so that both find caches and clocks in the same state. */
-static void floor_rest(void *state_, uint32_t thread)
-{
-	struct timespec pause = { 0, 100000 };
-	struct state *state = state_;
-
-	pthread_barrier_wait(&state->barrier);
-	if (!thread)
-		nanosleep(&pause, NULL);
-}
-
-static void floor_teardown(void *state_)
+static void end(void *state_)
 {
 	struct state *state = state_;
 
-	for (uint32_t i = 0; i < state->bench->threads; i++)
-		munmap(state->rings[i].data, 2 * RING_BYTES);
+	crew_close(state->crew);
 	free(state);
 }
 
-static void *weir_setup(const struct bench_case *bench)
+static void group(struct bench_run *run, struct shape shape)
 {
-	struct state *state = new_state(bench);
-	struct weir_config config;
-	struct weir_sink *sink;
-	struct weir_why why;
+	static struct bench_case cases[CASES];
+	static struct shape shapes[CASES];
+	char title[BENCH_NAME];
+	uint32_t count = 0;
 
-	weir_config_init(&config);
-	config.ring_bytes = RING_BYTES;
-	config.threshold = WEIR_OFF;
-	config.threshold_bytes = WEIR_OFF;
-	config.deadline_ns = WEIR_OFF;
-	config.pressure_mode = WEIR_MODE_OFF;
-	if (weir_sink_open("null:", &sink, &why) || weir_open(&config, sink, &state->weir, &why)) {
-		fprintf(stderr, "bench_push: %s\n", why.text);
-		exit(1);
-	}
-	return state;
-}
-
-/* Touches the whole ring once, so that no page is new in a timed burst. */
-static void warm_up(struct state *state, uint32_t thread)
-{
-	uint64_t total = 0;
-
-	while (total < 2 * RING_BYTES) {
-		if (weir_push(state->weir, state->source[thread], state->bench->bytes) == 0)
-			total += (state->bench->bytes + 15) & ~7u;
-		else
-			(void)weir_flush_wait(state->weir, WEIR_SECONDS(10));
-	}
-	(void)weir_flush_wait(state->weir, WEIR_SECONDS(10));
-}
-
-static uint64_t weir_burst(void *state_, uint32_t thread)
-{
-	struct state *state = state_;
-	uint64_t t0;
-
-	if (!state->rings[thread].mask) {
-		state->rings[thread].mask = 1;
-		warm_up(state, thread);
-	}
-	pthread_barrier_wait(&state->barrier); /* all at once, or one of them meets the flusher */
-	t0 = bench_now();
-	for (uint32_t i = 0; i < BURST; i++)
-		if (weir_push(state->weir, state->source[thread], state->bench->bytes))
-			abort();
-	return bench_now() - t0;
-}
-
-static void weir_rest(void *state_, uint32_t thread)
-{
-	struct timespec until_it_sleeps = { 0, 100000 };
-	struct state *state = state_;
-
-	pthread_barrier_wait(&state->barrier);
-	if (thread)
+	bench_name(title, "push/%up/%uB%s%s%s", shape.producers, shape.bytes,
+	         shape.records > 4096 ? "/64Ki" : "", shape.fresh ? "/fresh" : "",
+	         shape.pinned ? "" : "/unpinned");
+	if (!bench_wants(run, title))
 		return;
-	if (weir_flush_wait(state->weir, WEIR_SECONDS(10)))
-		abort();
-	nanosleep(&until_it_sleeps, NULL);
+	for (uint32_t i = 0; i < peer_count && count < CASES; i++) {
+		struct bench_case *bench = &cases[count];
+
+		if ((peers[i]->flags & PEER_SLOW) && (bench_is_quick(run) || shape.records > 4096))
+			continue;
+		shapes[count] = shape;
+		shapes[count].peer = peers[i];
+		*bench = (struct bench_case){ .peer = peers[i]->name,
+			.ours = (peers[i]->flags & PEER_OURS) != 0,
+			.bursts = shape.records > 4096 ? 5 : bench_is_quick(run) ? 9 : 21,
+			.metrics = metrics, .metric_count = 1, .arg = &shapes[count],
+			.begin = begin, .measure = measure, .end = end };
+		bench_name(bench->name, "push/%s/%s", peers[i]->name, title + sizeof("push/") - 1);
+		count++;
+	}
+	bench_group(run, title, cases, count);
 }
-
-static void weir_teardown(void *state_)
-{
-	struct state *state = state_;
-
-	weir_close(state->weir, WEIR_SECONDS(10), NULL);
-	weir_free(state->weir);
-	free(state);
-}
-
-#define WEIR(threads, bytes) \
-	{ "push/weir/" #threads "p/" #bytes "B", "push/floor/" #threads "p/" #bytes "B", BURST, \
-	  threads, bytes, weir_setup, weir_burst, weir_rest, weir_teardown }
-#define FLOOR(threads, bytes) \
-	{ "push/floor/" #threads "p/" #bytes "B", NULL, BURST, threads, bytes, floor_setup, \
-	  floor_burst, floor_rest, floor_teardown }
-
-static const struct bench_case cases[] = {
-	FLOOR(1, 8), WEIR(1, 8), FLOOR(1, 64), WEIR(1, 64), FLOOR(1, 256), WEIR(1, 256),
-	FLOOR(2, 8), WEIR(2, 8), FLOOR(2, 64), WEIR(2, 64), FLOOR(2, 256), WEIR(2, 256),
-};
 
 int main(int argc, char **argv)
 {
-	struct weir_features features = { .size = sizeof(features) };
+	static const uint32_t all[] = { 8, 16, 64, 256, 1024, 4096 }, few[] = { 8, 64, 256 };
+	struct bench_run *run = bench_start("push", argc, argv);
+	const uint32_t *sizes = bench_is_quick(run) ? few : all;
+	uint32_t count = bench_is_quick(run) ? 3 : 6, most = bench_is_quick(run) ? 2 : bench_cpus();
+	struct shape shape = { .pinned = bench_is_pinned(run) };
 
-	weir_features(NULL, &features);
-	printf("rseq %s\n", features.rseq ? "in use" : features.why_no_rseq);
-	return bench_run(cases, sizeof(cases) / sizeof(cases[0]), argc, argv);
+	most = most < 2 ? 2 : most > CREW_MOST ? CREW_MOST : most;
+	for (shape.producers = 1; shape.producers <= most;
+	     shape.producers = shape.producers < 2 ? 2 : shape.producers < most ? most : most + 1)
+		for (uint32_t i = 0; i < count; i++)
+			for (shape.fresh = 0; shape.fresh < (bench_is_quick(run) ? 1 : 2);
+			     shape.fresh++) {
+				shape.bytes = sizes[i];
+				shape.records = 4096;
+				group(run, shape);
+				shape.records = 65536;
+				if (shape.bytes <= 256 && !bench_is_quick(run))
+					group(run, shape);
+			}
+	return bench_finish(run);
 }
