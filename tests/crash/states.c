@@ -31,7 +31,6 @@
 
 #define EVENTS 160
 #define DEPTH 3
-#define SEEN_BITS 24
 
 /*
  * Scripts: o opens, c closes, b writes the next batch, s syncs, t lets an hour pass and ticks, n is
@@ -96,6 +95,7 @@ static struct run *now;             /* what is under way */
 static const struct scenario *scenario;
 static struct disk_image state[DEPTH + 1];
 static uint64_t *seen;
+static unsigned seen_bits; /* log2 of the places of seen[] */
 static uint64_t seen_count;
 static double deadline;
 
@@ -435,10 +435,10 @@ static int was_seen(uint64_t hash, const struct expect *expect, int depth)
 		hash = mix(hash + expect->tried.of[n]);
 	}
 	hash = mix(hash + (uint64_t)(depth + 8 * scenario->depth)) | 1;
-	for (i = hash >> (64 - SEEN_BITS); seen[i]; i = (i + 1) & ((1u << SEEN_BITS) - 1))
+	for (i = hash >> (64 - seen_bits); seen[i]; i = (i + 1) & ((1u << seen_bits) - 1))
 		if (seen[i] == hash)
 			return 1;
-	if (seen_count > UINT64_C(3) << (SEEN_BITS - 2))
+	if (seen_count > UINT64_C(3) << (seen_bits - 2))
 		return 0;
 	seen[i] = hash;
 	seen_count++;
@@ -456,17 +456,19 @@ static uint64_t next_random(void)
 }
 
 /* Of one place: all states of so many units; of more, so many of the states. */
-static int slice, units_most;
+static int slice, soak, units_most;
 static uint32_t samples;
 
 static void set_most(int alone)
 {
-	const char *proof = getenv("WEIR_PROOF");
-
 	units_most = slice ? alone ? 12 : 6 : alone ? 16 : 12;
-	if (proof && !strcmp(proof, "soak"))
-		units_most = 20;
 	samples = slice ? alone ? 2048 : 40 : alone ? 8192 : 1024;
+}
+
+/* The soak makes every state of up to eight changes, whatever they consist of. */
+static int is_sampled(const struct disk_cut *cut)
+{
+	return cut->units > (soak && cut->pending <= 8 ? 24 : units_most);
 }
 
 /* In a slice not every state is started from, so that the starts are spread over all places. */
@@ -534,7 +536,7 @@ static void explore(struct run *run, int from, int depth)
 		figures.eight += cut.pending == 8;
 		fills = cut.grows ? DISK_FILLS : 1;
 		all = UINT64_C(1) << (cut.units < 63 ? cut.units : 63);
-		if (cut.units > units_most) {
+		if (is_sampled(&cut)) {
 			figures.sampled++;
 			figures.sampled_small += cut.pending <= 8;
 			for (uint32_t i = 0; i < samples && !is_over(); i++)
@@ -709,13 +711,12 @@ static const char *const pass_names[PASSES] = {
 static double time_for(enum pass pass)
 {
 	const char *time = getenv("WEIR_PROOF_SECONDS");
-	const char *proof = getenv("WEIR_PROOF");
 	double part = (time ? strtod(time, NULL) : 20) / 20;
 
+	if (soak)
+		return pass < PASS_TWICE ? 900 : 120;
 	if (!slice)
-		return strcmp(proof, "full") != 0 ? (pass < PASS_TWICE ? 900 : 120) :
-		       pass < PASS_TWICE          ? 12 :
-		                                    8;
+		return pass < PASS_TWICE ? 12 : 8;
 	return pass < PASS_TWICE ? 60 : pass == PASS_TWICE ? part / 2 : part;
 }
 
@@ -726,9 +727,11 @@ int main(int argc, char **argv)
 	int bad = 0, n = 0;
 
 	slice = !proof || !strcmp(proof, "slice");
+	soak = proof && !strcmp(proof, "soak");
 	mallopt(M_MMAP_THRESHOLD, 1 << 28);
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);
-	seen = calloc(UINT64_C(1) << SEEN_BITS, sizeof(*seen));
+	seen_bits = soak ? 28 : 24;
+	seen = calloc(UINT64_C(1) << seen_bits, sizeof(*seen));
 	for (int i = 0; i < DEPTH + 2; i++)
 		runs[i] = calloc(1, sizeof(*runs[i]));
 	printf("1..%d\n", argc > 1 ? 1 : count);
