@@ -90,8 +90,13 @@ static int end_claim(struct weir_claim *claim, uint32_t flag)
 	struct wr_ring *ring = claim->ring;
 	int r;
 
-	if (!weir || !claim->header || claim->generation != weir->generation)
+	if (!weir || !claim->header)
 		return -EINVAL;
+	if (claim->generation != weir->generation) { /* its engine is gone */
+		claim->header = NULL;
+		wr_let_go(claim->holder);
+		return -EINVAL;
+	}
 	if (!wr_is_ours(weir))
 		return -EPERM;
 	WR_TESTPOINT("claim.end");
@@ -105,8 +110,8 @@ static int end_claim(struct weir_claim *claim, uint32_t flag)
 		                          memory_order_relaxed);
 	}
 	claim->header = NULL;
-	if (wr_thread.claims)
-		wr_thread.claims--;
+	if (r != -EINVAL)
+		wr_let_go(claim->holder);
 	if (r == 1)
 		wr_flusher_kick(&weir->flusher);
 	return r < 0 ? r : 0;

@@ -189,8 +189,8 @@ static int fill(struct wr_push *push)
 			.header = (void *)header,
 			.ring = ring,
 			.generation = push->weir->generation,
+			.holder = wr_hold(),
 		};
-		wr_thread.claims++;
 		return 0;
 	}
 	for (int i = 0; i < request->count; i++) {

@@ -88,7 +88,7 @@ static int wait_for_room(struct wr_push *push, struct wr_ring *ring)
 		wr_push_count(&ring->refused_context);
 		return -EAGAIN;
 	}
-	if (wr_in_sink() || wr_thread.claims) {
+	if (wr_in_sink() || wr_is_holding()) {
 		wr_push_count(&ring->refused_context);
 		return -EDEADLK;
 	}

@@ -56,7 +56,8 @@ struct wr_share {
 	uint64_t released;      /* position */
 	uint64_t barrier;       /* position that the current barrier waits for */
 	uint64_t cut_ns;        /* no record above `taken` was pushed before */
-	uint64_t blocked_ns;    /* since when the ring is blocked, 0: it is not */
+	uint64_t blocked_ns;    /* since when it is known that an open record blocks it ... */
+	uint64_t blocked_at;    /* ... and the count of that record */
 	uint64_t aborted;       /* aborted claims ever taken */
 	struct wr_hold *first, **last;
 	uint32_t side_seen;     /* side entries below lie below the cut */

@@ -226,12 +226,11 @@ static int wait_for_blocked(struct wr_flusher *flusher, uint64_t now_ns)
 	for (uint32_t i = 0; i < cut->set_count; i++) {
 		struct wr_share *share = &cut->shares[cut->set[i]];
 
-		if (share->blocked != WR_BLOCKED_OPEN) {
-			share->blocked_ns = 0;
+		if (share->blocked != WR_BLOCKED_OPEN)
 			continue;
-		}
-		if (!share->blocked_ns) {
+		if (!share->blocked_ns || share->blocked_at != share->cut.count) {
 			share->blocked_ns = now_ns;
+			share->blocked_at = share->cut.count;
 			share->stalled = 0;
 		}
 		if (wr_cut_wait_for(share))
@@ -323,8 +322,8 @@ static uint64_t count_stalled(struct wr_flusher *flusher)
 		struct wr_share *share = &flusher->cut.shares[flusher->cut.set[i]];
 		uint64_t at = share->blocked_ns + flusher->config.claim_max_ns;
 
-		if (!share->blocked || !share->blocked_ns || share->stalled ||
-		    at < share->blocked_ns)
+		if (share->blocked != WR_BLOCKED_OPEN || !share->blocked_ns || share->stalled ||
+		    share->blocked_at != share->cut.count || at < share->blocked_ns)
 			continue;
 		if (at <= now) {
 			share->stalled = 1;

@@ -69,7 +69,7 @@ int wr_rings_open(struct wr_rings *rings, uint64_t ring_bytes, int hugepage, int
 }
 
 /* Twice the ring's memory, back to back. Raw system calls only: a signal handler may be here. */
-static int map_mirrored(struct wr_rings *rings, uint32_t id, uint8_t **ret_data)
+static int map_twice(struct wr_rings *rings, uint32_t id, uint8_t **ret_data)
 {
 	/* ORDER none: relaxed. 0 in a child, which must not touch the parent's memory. */
 	int fd = atomic_load_explicit(&rings->page->memory_fd1, memory_order_relaxed) - 1;
@@ -101,6 +101,15 @@ static int map_mirrored(struct wr_rings *rings, uint32_t id, uint8_t **ret_data)
 	(void)madvise(at, 2 * bytes, MADV_DONTDUMP);
 	*ret_data = at;
 	return 0;
+}
+
+/* As map_twice(), and errno is the caller's. */
+static int map_mirrored(struct wr_rings *rings, uint32_t id, uint8_t **ret_data)
+{
+	int error = errno, r = map_twice(rings, id, ret_data);
+
+	errno = error;
+	return r;
 }
 
 /* A ring begins quiet: its first push takes the slow path, which sets the active bit. */

@@ -19,7 +19,6 @@
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
-_Thread_local struct wr_thread wr_thread __attribute__((tls_model("initial-exec")));
 long wr_rseq_offset;
 #if defined(__x86_64__)
 int wr_section_wide;

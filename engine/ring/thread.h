@@ -18,6 +18,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/align.h"
+
 #define WR_ENGINES 64
 #define WR_ORDER_NONE WR_ENGINES
 #define WR_ORDER_IDS 4
@@ -27,13 +29,31 @@ struct wr_thread {
 	uint32_t slow_depth;  /* pushes of this thread in their slow path, nested by handlers */
 	uint32_t sink_depth;  /* inside a sink's or callback's code */
 	const void *turning;  /* the flusher whose loop this thread is in: it looks for itself */
-	uint32_t claims;      /* claims made by this thread and not ended by it */
+	_Atomic uint32_t holder; /* its place in wr_holders, 0: it has claimed nothing yet */
 	uint32_t cpu;         /* where fallback pushes go ... */
 	uint32_t cpu_left;    /* ... for this many more of them */
 	uint32_t stay;        /* pushes left to send to the fallback ring after too many aborts */
 };
 
+/*
+ * Open claims by who made them: whoever ends one may be another thread. The places are given in
+ * turn: beyond so many threads that claim, two share one, and a push that would wait may be told
+ * -EDEADLK for the claim of the other.
+ */
+#define WR_HOLDERS 1024
+struct wr_holder {
+	WR_LINE_ALIGNED _Atomic uint32_t open;
+};
+extern struct wr_holder wr_holders[WR_HOLDERS];
+
 extern _Thread_local struct wr_thread wr_thread __attribute__((tls_model("initial-exec")));
+
+/* thread: any; async-signal-safe. Notes that the calling thread has a claim. Returns its holder. */
+uint32_t wr_hold(void);
+/* thread: any. A claim of @holder has ended. */
+void wr_let_go(uint32_t holder);
+/* Does the calling thread hold an open claim? */
+int wr_is_holding(void);
 
 static inline uint64_t wr_order_id(uint64_t word, unsigned slot)
 {

@@ -179,7 +179,7 @@ struct weir_claim {
 	void *header;
 	void *ring;
 	uint32_t generation;
-	uint32_t after;
+	uint32_t holder;
 };
 
 /**

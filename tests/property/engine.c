@@ -69,6 +69,7 @@ static struct lives {
 	struct weir_sink sink;
 	struct weir_claim claims[CLAIMS];
 	uint32_t claim_records[CLAIMS];
+	uint32_t claim_makers[CLAIMS]; /* threads */
 	uint32_t claim_count;
 	/* the sink */
 	int hold, refuse, owes_ready, fail_submit;
@@ -962,6 +963,7 @@ static void op_claim(const struct prop_op *op)
 	model.counts.attempted--; /* when it ends */
 	P_EQ(claim->size, record.size);
 	memcpy(claim->data, m_payload(model.record_count - 1), record.size);
+	it.claim_makers[it.claim_count] = model.current;
 	it.claim_records[it.claim_count++] = model.record_count - 1;
 	model.threads[model.current].claims++;
 	prop_hit(H_CLAIMS, 1);
@@ -978,8 +980,7 @@ static void op_end_claim(const struct prop_op *op)
 	P_EQ(commit ? weir_commit(&it.claims[i]) : weir_abort(&it.claims[i]), 0);
 	P_EQ(commit ? weir_commit(&it.claims[i]) : weir_abort(&it.claims[i]), -EINVAL);
 	prop_step("    record %u by thread %u", n, model.current);
-	if (model.threads[model.current].claims)
-		model.threads[model.current].claims--;
+	model.threads[it.claim_makers[i]].claims--; /* whoever ends it */
 	model.counts.states[M_OPEN]--;
 	model.counts.states[commit ? M_PENDING : M_GIVEN_UP]++;
 	model.records[n].state = commit ? M_PENDING : M_GIVEN_UP;
@@ -992,6 +993,7 @@ static void op_end_claim(const struct prop_op *op)
 	it.claim_count--;
 	it.claims[i] = it.claims[it.claim_count];
 	it.claim_records[i] = it.claim_records[it.claim_count];
+	it.claim_makers[i] = it.claim_makers[it.claim_count];
 }
 
 static int pending_below(uint32_t mark)

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "api/push.h"
+#include "base/testpoint.h"
 #include "base/thread.h"
 #include "ring/thread.h"
 
@@ -60,6 +61,29 @@ Test(child, every_call_is_refused_and_counts_nothing)
 	T_EQ(ring_head(wr_rings_by_id(&rig.weir->rings, 1)), head);
 	T_EQ(vs.timer_sets + vs.event_writes + vs.futex_wakes, 0);
 }
+
+#ifdef WR_TEST_POINTS
+
+/* A handler forks while the slow path has just counted itself in; its parent closes meanwhile. */
+static void fork_inside(const char *name)
+{
+	if (strcmp(name, "push.inside") != 0)
+		return;
+	wr_testpoint_hook = NULL;
+	wipe();
+	atomic_store(&rig.weir->closing, 1);
+}
+
+Test(child, of_a_handler_amid_a_slow_path_is_told_that_it_is_a_child)
+{
+	rig_init();
+	rig_open(0);
+	wr_testpoint_hook = fork_inside;
+	T_EQ(weir_push(rig.weir, "a", 1), -EPERM);
+	T_TRUE(!wr_testpoint_hook);
+}
+
+#endif
 
 Test(child, its_own_copies_of_the_descriptors_are_closed)
 {
@@ -697,3 +721,58 @@ Test(child, forked_at_any_instruction_of_a_push_is_refused_or_had_finished)
 }
 
 #endif
+
+/* --- claims that another thread ends --- */
+
+static void *commit_it(void *arg)
+{
+	return (void *)(intptr_t)weir_commit(arg);
+}
+
+/* Made by this thread, ended by another. Returns it as it was. */
+static struct weir_claim claim_for_another(void)
+{
+	struct weir_claim claim, before;
+	pthread_t thread;
+	void *ended;
+
+	T_EQ(weir_claim(rig.weir, 1, NULL, &claim), 0);
+	memcpy(claim.data, "c", 1);
+	before = claim;
+	T_EQ(pthread_create(&thread, NULL, commit_it, &claim), 0);
+	pthread_join(thread, &ended);
+	T_EQ((intptr_t)ended, 0);
+	return before;
+}
+
+static int push_until_full(void)
+{
+	struct weir_push_options options = { .wait = WEIR_PUSH_WAIT, .wait_ns = 1 };
+	static char data[4000];
+	int r;
+
+	rig.hold = 1;
+	while ((r = weir_push_ex(rig.weir, data, sizeof(data), &options)) == 0)
+		;
+	return r;
+}
+
+Test(api_edge, who_has_no_open_claim_any_more_may_wait_whoever_ended_it)
+{
+	rig_init();
+	rig_open(0);
+	(void)claim_for_another();
+	T_EQ(push_until_full(), -ETIMEDOUT);
+}
+
+Test(api_edge, who_ends_anothers_claim_still_has_its_own)
+{
+	struct weir_claim mine, copy;
+
+	rig_init();
+	rig_open(0);
+	copy = claim_for_another();
+	T_EQ(weir_claim(rig.weir, 1, NULL, &mine), 0);
+	T_EQ(weir_commit(&copy), -EINVAL); /* ended before */
+	T_EQ(push_until_full(), -EDEADLK);
+}

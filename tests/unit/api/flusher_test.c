@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 static struct {
 	int nice, slack;
 	cpu_set_t cpus;
+	sigset_t blocked;
 	char name[17];
 	uint8_t engine[16];
 } seen;
@@ -25,6 +27,7 @@ static void look(void *arg, const struct weir_batch *batch, struct weir_verdict 
 	seen.slack = prctl(PR_GET_TIMERSLACK);
 	(void)sched_getaffinity(0, sizeof(seen.cpus), &seen.cpus);
 	(void)prctl(PR_GET_NAME, seen.name);
+	(void)pthread_sigmask(SIG_BLOCK, NULL, &seen.blocked);
 	memcpy(seen.engine, batch->engine, 16);
 }
 
@@ -73,6 +76,23 @@ Test(flusher, its_thread_has_the_name_the_nice_value_the_slack_and_the_cpu_that_
 	T_STR(seen.name, "weir-abc");
 	T_EQ(getpriority(PRIO_PROCESS, 0), mine);
 	T_EQ(prctl(PR_GET_TIMERSLACK), my_slack);
+}
+
+Test(flusher, its_thread_takes_no_signal_and_who_opened_takes_what_it_took_before)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD, SIGALRM, SIGPROF };
+	sigset_t before, after;
+
+	T_EQ(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
+	sigdelset(&before, SIGUSR1);
+	sigaddset(&before, SIGUSR2);
+	T_EQ(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+	look_with(NULL);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		T_EQ(sigismember(&seen.blocked, signals[i]), 1);
+	T_EQ(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
+	for (int i = 1; i < 32; i++)
+		T_EQ(sigismember(&after, i), sigismember(&before, i));
 }
 
 Test(flusher, an_engines_uuid_is_a_random_one_of_its_own)

@@ -331,3 +331,51 @@ Test(flush_age, a_max_age_of_less_than_a_microsecond_is_one)
 	T_EQ(rig.log[0].cause, WEIR_CAUSE_URGENT);
 	rig_close();
 }
+
+/* --- claims that stay open --- */
+
+static void end_and_flush(struct weir_claim *claim)
+{
+	T_EQ(weir_commit(claim), 0);
+	rig_turn();
+	T_EQ(weir_flush(rig.weir), 0);
+	rig_turn();
+}
+
+Test(flush_age, a_second_claim_that_stays_open_is_counted_as_stalled_too)
+{
+	struct weir_claim claim;
+
+	rig_init();
+	rig.config.claim_max_ns = WEIR_SECONDS(1);
+	rig.config.deadline_ns = WEIR_MILLIS(100);
+	rig_open(0);
+	for (unsigned i = 1; i <= 3; i++) {
+		claim = claim_one("c");
+		rig_pass(WEIR_SECONDS(3));
+		T_EQ(rig_stats().claims_stalled, i);
+		end_and_flush(&claim);
+	}
+	T_STR(rig.text, "c |c |c |");
+	rig_close();
+}
+
+Test(flush_age, a_claim_is_as_old_as_it_is_whatever_was_open_before_it)
+{
+	struct weir_claim claim;
+
+	rig_init();
+	rig.config.claim_max_ns = WEIR_SECONDS(1);
+	rig.config.deadline_ns = WEIR_MILLIS(100);
+	rig_open(0);
+	claim = claim_one("c");
+	rig_pass(WEIR_MILLIS(500));
+	end_and_flush(&claim);
+	rig_pass(WEIR_SECONDS(5));
+	claim = claim_one("c");
+	rig_pass(WEIR_MILLIS(500));
+	T_EQ(rig_stats().claims_stalled, 0);
+	end_and_flush(&claim);
+	rig_close();
+}
+

@@ -72,6 +72,20 @@ Test(file_sink, a_small_log_has_small_segments)
 	t_remove(&dir);
 }
 
+Test(file_sink, any_size_of_the_whole_log_gives_its_segments_one)
+{
+	static const char *const sizes[] = { "?max_bytes=80MiB", "?max_bytes=130MiB",
+		                             "?max_bytes=300MiB" };
+	struct t_dir dir = t_dir();
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct weir_sink *sink = t_sink(dir.path, sizes[i]);
+
+		sink->ops->close(sink);
+	}
+	t_remove(&dir);
+}
+
 Test(file_sink, what_is_in_the_way_is_named_at_once)
 {
 	struct t_dir dir = t_dir();

@@ -101,7 +101,9 @@ Test(ring_rings, without_address_space_for_a_ring_there_is_none)
 	narrow = before;
 	narrow.rlim_cur = (rlim_t)mapped_pages() * 4096 + (UINT64_C(1) << 30);
 	T_EQ(setrlimit(RLIMIT_AS, &narrow), 0);
+	errno = 4711; /* a push made it, and keeps errno */
 	r = wr_rings_get(&rings, WR_RING_RSEQ, 1, &ring);
+	T_EQ(errno, 4711);
 	T_EQ(setrlimit(RLIMIT_AS, &before), 0);
 	T_EQ(r, -ENOMEM);
 	T_TRUE(!ring);

@@ -227,6 +227,25 @@ static void there_is_one(void)
 	made->data[0] = 1; /* it is mapped */
 }
 
+static void whoever_finds_it_finds_its_id(void)
+{
+	const struct wr_ring *found = atomic_load(&rings.page->fallback[cpu]);
+
+	if (found)
+		T_TRUE(wr_rings_by_id(&rings, found->id) == found);
+}
+
+static void it_is_made(void)
+{
+	T_TRUE(atomic_load(&rings.page->fallback[cpu]) == made);
+}
+
+Test(ring_step, a_ring_that_a_push_can_find_is_one_that_the_flusher_can_find)
+{
+	T_TRUE(step_through(1024, a_cpu_without_ring, make_ring, whoever_finds_it_finds_its_id,
+	                    it_is_made) > 50);
+}
+
 Test(ring_step, of_two_that_make_the_ring_of_a_cpu_at_once_both_get_the_same)
 {
 	T_TRUE(step_through(STEPS, a_cpu_without_ring, make_ring, another_makes_it, there_is_one) >

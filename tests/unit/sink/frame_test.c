@@ -305,6 +305,22 @@ Test(frame, parts_whose_last_one_never_comes_are_written_at_the_end)
 	wr_frame_free(&fd);
 }
 
+Test(frame, the_parts_of_every_source_are_written_at_the_end)
+{
+	static const struct item items[] = {
+		{ 2, PART, "two", 1 }, { 3, PART, "three", 1 }, { 1, 0, "x", 1 },
+	};
+	static struct text wanted;
+
+	begin(WR_FRAME_LINES);
+	T_EQ(write_all(items, 3, 1), 0);
+	T_EQ(wr_frame_finish(&fd), 0);
+	say(&wanted, "x\ntwo\nthree\n", 12);
+	compare(&wanted);
+	T_TRUE(!fd.kept);
+	wr_frame_free(&fd);
+}
+
 Test(frame, kept_parts_of_len32_get_their_length_at_the_end)
 {
 	static const struct item items[] = { { 2, PART, "half", 1 } };

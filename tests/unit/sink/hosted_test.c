@@ -422,6 +422,86 @@ Test(hosted, a_queue_of_many_batches_is_worked_off_in_order)
 }
 
 /* Each batch for itself: one that comes again holds no other back. */
+Test(hosted, a_batch_that_was_sent_back_for_the_sake_of_order_is_waited_for_as_well)
+{
+	struct plain plain = { .stuck = 1, .say = { { .kind = WEIR_RETRY } } };
+	struct made *made[3];
+	struct host host;
+
+	T_EQ(host_start(&host, open_plain(&plain, 3, 0), &why), 0);
+	for (unsigned i = 0; i < 3; i++)
+		made[i] = numbers(&host, i + 1, i, 1);
+	T_EQ(host_submit(&host, made[0]), 0);
+	T_EQ(host_submit(&host, made[1]), 0);
+	plain.stuck = 0;
+	T_EQ(host_wait(&host, made[0]), WEIR_RETRY);
+	T_EQ(host_wait(&host, made[1]), WEIR_RETRY); /* unwritten: the first is to come before */
+	T_EQ(host_submit(&host, made[0]), 0);
+	T_EQ(host_wait(&host, made[0]), WEIR_DONE);
+	T_EQ(host_submit(&host, made[2]), 0);
+	T_EQ(host_wait(&host, made[2]), WEIR_RETRY); /* the second is still to come */
+	T_EQ(host_submit(&host, made[1]), 0);
+	T_EQ(host_wait(&host, made[1]), WEIR_DONE);
+	T_EQ(host_submit(&host, made[2]), 0);
+	T_EQ(host_wait(&host, made[2]), WEIR_DONE);
+	for (uint32_t i = 0; i < 3; i++)
+		T_EQ(plain.seen[i], i);
+	T_EQ(plain.seen_count, 3);
+	host_close(&host);
+	for (unsigned i = 0; i < 3; i++)
+		made_free(made[i]);
+}
+
+/* --- cancel, with the next batch on its way --- */
+
+static struct {
+	struct host host;
+	_Atomic uint32_t calls, go_on;
+} race;
+
+static void race_write(void *arg, const struct weir_batch *batch, struct weir_verdict *verdict)
+{
+	(void)arg, (void)batch, (void)verdict;
+	race.calls++;
+	while (!race.go_on)
+		usleep(1000);
+}
+
+/* Ends the write that is under way, and stays until the next batch has met its fate. */
+static void race_interrupt(void *arg)
+{
+	(void)arg;
+	race.go_on = 1;
+	while (race.calls < 2 && host_completed(&race.host) < 2)
+		usleep(1000);
+}
+
+Test(hosted, no_write_begins_once_one_was_interrupted)
+{
+	const struct weir_hosted_ops ops = { .name = "race",
+		                             .write = race_write,
+		                             .interrupt = race_interrupt };
+	const struct weir_sink_caps caps = { .max_inflight = 2 };
+	struct weir_sink *sink;
+	struct made *made[2];
+
+	T_EQ(weir_sink_hosted(&ops, NULL, &caps, 0, &sink), 0);
+	T_EQ(host_start(&race.host, sink, &why), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		made[i] = numbers(&race.host, i + 1, i, 1);
+		T_EQ(host_submit(&race.host, made[i]), 0);
+	}
+	while (!race.calls)
+		usleep(1000);
+	sink->ops->cancel(sink);
+	T_EQ(host_wait(&race.host, made[0]), WEIR_DONE);
+	T_EQ(host_wait(&race.host, made[1]), WEIR_RETRY);
+	T_EQ(race.calls, 1);
+	host_close(&race.host);
+	for (unsigned i = 0; i < 2; i++)
+		made_free(made[i]);
+}
+
 Test(hosted, without_an_order_a_later_batch_does_not_wait)
 {
 	static struct plain plain = { .say = { { .kind = WEIR_RETRY } } };
