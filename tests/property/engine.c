@@ -473,6 +473,7 @@ static void open_life(const struct prop_op *op)
 		model.threads[t].cpu = t % M_CPUS;
 	}
 	memset(&wr_thread, 0, sizeof(wr_thread));
+	memset(wr_holders, 0, sizeof(wr_holders));
 	wr_rseq_force(rseq ? WR_RSEQ_YES : WR_RSEQ_FORCED_OFF);
 	r = weir_open(&model.config, &it.sink, &model.weir, &why);
 	if (r)

@@ -341,6 +341,7 @@ static void *producer_task(void *arg)
 
 static void start_producers(void)
 {
+	memset(wr_holders, 0, sizeof(wr_holders)); /* those of a life before are dead */
 	stop = 0;
 	left_count = 0;
 	busy = plan.producers;
