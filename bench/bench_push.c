@@ -6,9 +6,10 @@
  *     producer 0 (CPU 0) ──▶ [room for the burst] ─┐
  *     producer 1 (CPU 1) ──▶ [room for the burst] ─┴─▶ consumer: adds up every word
  *
- * Nothing is full and no trigger fires inside a burst: the flusher sleeps. The source is pre-filled,
- * or its words are written right before the push ("fresh"), which costs a store-forwarding stall:
- * never compare across the two. push/weir/2p/64B: two producers at once, 64 bytes.
+ * Nothing is full and no trigger fires inside a burst: the flusher sleeps. The source is pre-
+ * filled, or its words are written right before the push ("fresh"), which costs a store-
+ * forwarding stall: never compare across the two. push/weir/2p/64B: two producers at once, 64
+ * bytes.
  */
 #include <stdio.h>
 #include <stdlib.h>

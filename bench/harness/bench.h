@@ -2,12 +2,12 @@
 /*
  * bench/harness/bench.h - how a bench in C asks its question.
  *
- * A program asks one question, in groups. The cases of a group are what is compared with each other
- * (weir and its peers at one size and number of producers): they are run in blocks, interleaved in
- * random order, so that whatever the machine does meanwhile is done to all of them. A block opens
- * the case, warms it up, measures some bursts and keeps their median; what is reported is one value
- * of each metric per block. Before the blocks, a case that is ours is run against itself (A/A): what
- * differs there is the machine, and no smaller difference is one.
+ * A program asks one question, in groups. The cases of a group are what is compared with each
+ * other (weir and its peers at one size and number of producers): they are run in blocks,
+ * interleaved in random order, so that whatever the machine does meanwhile is done to all of
+ * them. A block opens the case, warms it up, measures some bursts and keeps their median; what
+ * is reported is one value of each metric per block. Before the blocks, a case that is ours is
+ * run against itself (A/A): what differs there is the machine, and no smaller difference is one.
  *
  *     int main(int argc, char **argv)
  *     {
@@ -45,7 +45,7 @@ extern "C" {
 struct bench_run;
 
 struct bench_metric {
-	const char *name; /* "": the case's own name is enough; else it is told apart by "/" and this */
+	const char *name; /* "": the case's own name is enough; else "/" and this behind it */
 	const char *unit; /* "ns", "M records/s" */
 	int more_is_better;
 };
@@ -60,7 +60,8 @@ struct bench_case {
 	const void *arg; /* the bench's own */
 	/* NULL: this machine cannot run it, and @why says why. */
 	void *(*begin)(const struct bench_case *bench, char why[BENCH_WHY]);
-	/* One burst: a value of each metric. 0, or -errno: the case is given up, with @why. */
+	/* One burst: a value of each metric. 0, or -errno: the case is given up, with @why;
+	 * -ECANCELED: the run was not valid, which is said as "skip" and is no failure. */
 	int (*measure)(void *state, double *values, char why[BENCH_WHY]);
 	void (*end)(void *state);
 	/* NULL, or filled in by measure(): its percentiles of all blocks are written, in ns. What

@@ -12,8 +12,10 @@
 
 #include "harness/clock.h"
 #include "harness/pin.h"
+#include "harness/tick.h"
 
-#define CHUNK 256u    /* pushes between two looks at the time */
+#define CHUNK 256u    /* pushes between two looks at whether to stop, at most */
+#define LONG_NS 1000000u /* more than that between two looks: they are made more often */
 #define FEW 256u      /* records: a batching consumer waits for more */
 #define NAP_NS 50000u /* so long */
 
@@ -23,7 +25,7 @@ struct producer {
 	_Alignas(128) struct crew *crew;
 	pthread_t thread;
 	uint32_t index;
-	uint64_t burst_ns, burst_done;
+	uint64_t burst_ns, burst_done, refused;
 	struct peer_source source;
 	struct bench_hist *hist;
 };
@@ -59,25 +61,35 @@ static void push_until_stopped(struct producer *producer, void *to)
 	struct crew *crew = producer->crew;
 	const struct peer *peer = crew->plan.peer;
 
-	while (!atomic_load_explicit(&crew->stop, memory_order_relaxed))
-		if (peer->push(to, &producer->source, CHUNK) < CHUNK)
+	uint64_t chunk = 1, before = bench_now(), now;
+
+	while (!atomic_load_explicit(&crew->stop, memory_order_relaxed)) {
+		if (peer->push(to, &producer->source, chunk) < chunk)
 			sched_yield();
+		now = bench_now();
+		/* Where commits wait in order for who is not running, a push may take a second. */
+		chunk = now - before > LONG_NS ? 1 : chunk < CHUNK ? 2 * chunk : CHUNK;
+		before = now;
+	}
 }
 
 static void push_timed(struct producer *producer, void *to)
 {
 	struct crew *crew = producer->crew;
 	const struct peer *peer = crew->plan.peer;
+	const double timer = crew->plan.timer_ticks;
 
 	while (!atomic_load_explicit(&crew->stop, memory_order_relaxed)) {
-		uint64_t t0 = bench_now();
+		uint64_t t0 = bench_tick();
 		uint64_t n = peer->push(to, &producer->source, 1);
-		uint64_t t1 = bench_now();
+		uint64_t t1 = bench_tick();
 
-		if (n)
-			bench_hist_note(producer->hist, t1 - t0);
-		else
+		if (n) {
+			bench_hist_note(producer->hist, bench_tick_span(t0, t1, timer));
+		} else {
+			producer->refused++;
 			sched_yield();
+		}
 	}
 }
 
@@ -130,6 +142,8 @@ struct crew *crew_open(const struct crew_plan *plan, char why[BENCH_WHY])
 	if (!crew || count > CREW_MOST)
 		bench_die("no memory, or %u producers", count);
 	crew->plan = *plan;
+	if (plan->hist)
+		bench_tick_init();
 	place_main(crew);
 	crew->peer = plan->peer->open(&plan->room, why);
 	if (!crew->peer) {
@@ -235,6 +249,7 @@ int crew_run(struct crew *crew, uint64_t ns, struct crew_rates *ret)
 
 	for (uint32_t i = 0; i < crew->plan.room.producers; i++)
 		before[i] = crew->producers[i].source.pushed.records;
+	ret->refused = 0;
 	give(crew, RUN);
 	t0 = bench_now();
 	consume_until(crew, t0 + ns);
@@ -254,6 +269,8 @@ int crew_run(struct crew *crew, uint64_t ns, struct crew_rates *ret)
 		total += n;
 		slowest = n < slowest ? n : slowest;
 		fastest = n > fastest ? n : fastest;
+		ret->refused += producer->refused;
+		producer->refused = 0;
 		if (producer->hist) {
 			bench_hist_add(crew->plan.hist, producer->hist);
 			bench_hist_clear(producer->hist);

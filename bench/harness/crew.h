@@ -22,8 +22,9 @@ struct crew_plan {
 	const struct peer *peer;
 	struct peer_room room;
 	int fresh, pinned;
-	/* Not NULL: each push is timed into it, in ns; crew_run() only. */
+	/* Not NULL: each push that found room is timed into it, in ns; crew_run() only. */
 	struct bench_hist *hist;
+	double timer_ticks; /* the timer's own share, taken off each of them: bench_tick_cost() */
 };
 
 /* NULL: the peer cannot be had, and @why says why. */
@@ -38,6 +39,7 @@ int crew_burst(struct crew *crew, uint64_t records, double *ret_ns);
 struct crew_rates {
 	double records_per_s; /* that came out */
 	double fairness;      /* records of the slowest producer over those of the fastest */
+	uint64_t refused;     /* timed pushes that found no room */
 };
 
 /* Producers push as fast as they can for @ns, a full queue making them yield. 0 */

@@ -18,14 +18,14 @@ void bench_hist_add(struct bench_hist *to, const struct bench_hist *from)
 		to->cell[i] += from->cell[i];
 }
 
-static double lowest_of(uint32_t index)
+uint64_t bench_hist_lowest(uint32_t index)
 {
 	uint32_t shift;
 
 	if (index < 2 * BENCH_HIST_STEPS)
-		return (double)index;
+		return index;
 	shift = index / BENCH_HIST_STEPS - 1;
-	return (double)((uint64_t)(BENCH_HIST_STEPS + index % BENCH_HIST_STEPS) << shift);
+	return (uint64_t)(BENCH_HIST_STEPS + index % BENCH_HIST_STEPS) << shift;
 }
 
 double bench_hist_quantile(const struct bench_hist *hist, double part)
@@ -38,7 +38,8 @@ double bench_hist_quantile(const struct bench_hist *hist, double part)
 		double here = (double)hist->cell[i];
 
 		if (here > 0 && below + here >= wanted) {
-			double from = lowest_of(i), to = lowest_of(i + 1);
+			double from = (double)bench_hist_lowest(i);
+			double to = (double)bench_hist_lowest(i + 1);
 			double value = from + (to - from) * (wanted - below) / here;
 
 			return value < (double)hist->most ? value : (double)hist->most;

@@ -32,16 +32,24 @@ static inline uint32_t bench_hist_index(uint64_t ns)
 	return index < BENCH_HIST_CELLS ? index : BENCH_HIST_CELLS - 1;
 }
 
-static inline void bench_hist_note(struct bench_hist *hist, uint64_t ns)
+/* @count times the same. */
+static inline void bench_hist_note_many(struct bench_hist *hist, uint64_t ns, uint64_t count)
 {
-	hist->count++;
+	hist->count += count;
 	if (ns > hist->most)
 		hist->most = ns;
-	hist->cell[bench_hist_index(ns)]++;
+	hist->cell[bench_hist_index(ns)] += count;
+}
+
+static inline void bench_hist_note(struct bench_hist *hist, uint64_t ns)
+{
+	bench_hist_note_many(hist, ns, 1);
 }
 
 void bench_hist_clear(struct bench_hist *hist);
 void bench_hist_add(struct bench_hist *to, const struct bench_hist *from);
+/* The least value that has this index; of BENCH_HIST_CELLS, where the last cell ends. */
+uint64_t bench_hist_lowest(uint32_t index);
 /* The value that @part (0..1) of all do not exceed, with linear interpolation within a cell. */
 double bench_hist_quantile(const struct bench_hist *hist, double part);
 

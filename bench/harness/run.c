@@ -31,7 +31,8 @@ struct turn {
 	const struct bench_case *bench;
 	void *state;
 	char why[BENCH_WHY];
-	int failed; /* it began, and then could not go on */
+	int stopped; /* it began, and then could not go on ... */
+	int failed;  /* ... and that is a failure */
 	uint32_t block, bursts;
 	double burst[BURSTS_MAX][BENCH_METRICS];
 	double value[BENCH_METRICS][BLOCKS_MAX];
@@ -156,6 +157,14 @@ static double median(double *values, uint32_t count)
 	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
+static void measure(struct turn *turn, double *values)
+{
+	int r = turn->bench->measure(turn->state, values, turn->why);
+
+	turn->stopped = r != 0;
+	turn->failed = r && r != -ECANCELED;
+}
+
 static void begin(void *arg, uint32_t block)
 {
 	struct turn *turn = arg;
@@ -166,8 +175,8 @@ static void begin(void *arg, uint32_t block)
 	turn->state = turn->why[0] ? NULL : turn->bench->begin(turn->bench, turn->why);
 	if (!turn->state && !turn->why[0])
 		snprintf(turn->why, sizeof(turn->why), "cannot run here");
-	for (uint32_t i = 0; turn->state && !turn->failed && i < turn->bench->warm; i++)
-		turn->failed = turn->bench->measure(turn->state, values, turn->why) != 0;
+	for (uint32_t i = 0; turn->state && !turn->stopped && i < turn->bench->warm; i++)
+		measure(turn, values);
 }
 
 static double burst(void *arg)
@@ -175,11 +184,10 @@ static double burst(void *arg)
 	struct turn *turn = arg;
 	uint64_t t0 = bench_now();
 
-	if (!turn->state || turn->failed)
+	if (!turn->state || turn->stopped)
 		return 1;
-	turn->failed = turn->bench->measure(turn->state, turn->burst[turn->bursts],
-	                                    turn->why) != 0;
-	turn->bursts += !turn->failed;
+	measure(turn, turn->burst[turn->bursts]);
+	turn->bursts += !turn->stopped;
 	return (double)(bench_now() - t0);
 }
 
