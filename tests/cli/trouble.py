@@ -471,6 +471,22 @@ def simulator_elsewhere(box):
 
 
 @case
+def suite_elsewhere(box):
+    """The bench suite is found beside the command, or where it is installed, and missed by name."""
+    for place in ("bin/bench", "libexec/weir/bench"):
+        (box.folder / place).mkdir(parents=True)
+    own = str(box.folder / "bin" / "weir")
+    shutil.copy(box.weir, own)
+    box.weir = own
+    holds(box.run("bench", code=1).err, "libexec/weir", "No such file")
+    script = b'#!/bin/sh\necho "$0 $*"\n'
+    os.chmod(box.file("libexec/weir/bench/run", script), 0o755)
+    holds(box.run("bench", "--quick", "trickle").out, b"libexec/weir/bench/run --quick trickle")
+    os.chmod(box.file("bin/bench/run", script), 0o755)
+    holds(box.run("bench", "--blocks=3", "push", "tail").out, b"bin/bench/run --blocks 3 push tail")
+
+
+@case
 def verify_told(box):
     """Results that cannot be written make cat and verify end with 1."""
     rich_log(box)
