@@ -167,6 +167,14 @@ need has_library jemalloc libjemalloc-dev
 required=$missing
 need has_library criterion libcriterion-dev
 need has_library benchmark libbenchmark-dev
+need has_library libdpdk libdpdk-dev
+need has_library libzmq libzmq3-dev
+need has_library rdkafka librdkafka-dev
+need has_library tbb libtbb-dev
+need has_library spdlog libspdlog-dev
+need has_header concurrentqueue/concurrentqueue.h libconcurrentqueue-dev
+need has_header atomic_queue/atomic_queue.h libatomic-queue-dev
+need has_header boost/lockfree/queue.hpp libboost-dev
 need has_program clang clang
 need has_program valgrind valgrind
 need has_program strace strace
@@ -232,7 +240,7 @@ if wanted fallback && { [ -f "$work/gcc/build.ninja" ] || build gcc -Dwerror=tru
 	# The same where no restartable sequences are offered; stress tests see to it themselves.
 	with GLIBC_TUNABLES=glibc.pthread.rseq=0 run fallback gcc --suite unit
 fi
-if wanted release && build release --native-file tests/profile/release.ini; then
+if wanted release && build release --native-file tests/profile/release.ini -Dbenches=disabled; then
 	run release release --suite unit --suite cli
 fi
 if wanted clang; then

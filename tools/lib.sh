@@ -97,6 +97,10 @@ has_library() {
 	pkg-config --exists "$1" 2>/dev/null
 }
 
+has_header() {
+	[ -f "/usr/include/$1" ]
+}
+
 has_meson() {
 	has_program meson && meson --version 2>/dev/null | awk -F. '{ exit !($1 >= 1) }'
 }

@@ -133,8 +133,8 @@ fi
 
 step='build' fix='sh tools/quickstart.sh --clean, then run this again'
 began=$(now)
-begin '[3/4] build      engine, command ...'
-setup "$work" --buildtype=release -Dtests=disabled -Dbenches=disabled
+begin '[3/4] build      engine, command, benches ...'
+setup "$work" --buildtype=release -Dtests=disabled -Dbenches=auto
 quiet ninja -C "$work"
 finish "done ($(($(now) - began)) s)"
 quiet "$work/weir" version

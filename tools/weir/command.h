@@ -39,7 +39,7 @@ struct command {
 };
 
 extern const struct command command_ingest, command_cat, command_verify, command_doctor,
-	command_config, command_presets, command_sim, command_help, command_version;
+	command_config, command_presets, command_sim, command_bench, command_help, command_version;
 /* NULL ends it. */
 extern const struct command *const commands[];
 

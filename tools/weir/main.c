@@ -12,7 +12,7 @@
 
 const struct command *const commands[] = {
 	&command_ingest,  &command_cat,  &command_verify,  &command_doctor, &command_config,
-	&command_presets, &command_sim, &command_help, &command_version, NULL,
+	&command_presets, &command_sim,  &command_bench,  &command_help,   &command_version, NULL,
 };
 
 static const char *called;

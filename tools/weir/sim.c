@@ -7,85 +7,20 @@
  * table of virtual time and a disk in memory, and this command has the kernel's. thread: main
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "args.h"
+#include "beside.h"
 #include "command.h"
-
-#define WORDS_MAX 64
-#define PATH_BYTES 4096
-
-struct words {
-	char *at[WORDS_MAX];
-	int count;
-};
-
-static int add(struct words *words, const char *text)
-{
-	if (words->count + 1 >= WORDS_MAX) {
-		say("too many words");
-		return END_USAGE;
-	}
-	words->at[words->count++] = (char *)(uintptr_t)text;
-	words->at[words->count] = NULL;
-	return END_OK;
-}
-
-/* "--name value" as two words. */
-static int take(void *arg, const char *name, const char *value)
-{
-	struct words *words = arg;
-	size_t bytes;
-	char *text;
-	int end;
-
-	if (!name)
-		return args_none(NULL, name, value);
-	bytes = strlen(name) + 3;
-	text = malloc(bytes);
-	if (!text) {
-		say("no memory");
-		return END_CHECK;
-	}
-	snprintf(text, bytes, "--%s", name);
-	end = add(words, text);
-	if (end)
-		free(text);
-	return end || !value ? end : add(words, value);
-}
-
-/* Becomes the program at @place, seen from where this command lies. Returns if it is not there. */
-static void try_beside(const char *place, char **words)
-{
-	char path[2 * PATH_BYTES], self[PATH_BYTES];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	if (n <= 0)
-		return;
-	self[n] = 0;
-	slash = strrchr(self, '/');
-	if (!slash)
-		return;
-	*slash = 0;
-	snprintf(path, sizeof(path), "%s/%s", self, place);
-	execv(path, words);
-}
 
 static int sim_main(int argc, char **argv)
 {
-	static struct words words; /* an argument vector like main()'s: it is never given back */
-	int end = add(&words, "weir-sim");
+	static struct words words;
+	int end = words_take(&words, &command_sim, "weir-sim", argc, argv);
 
-	if (!end)
-		end = args_parse(&command_sim, argc, argv, NULL, take, &words);
 	if (end >= 0)
 		return end;
-	try_beside("weir-sim", words.at);
-	try_beside("../libexec/weir/weir-sim", words.at);
+	become_beside("weir-sim", &words);
+	become_beside("../libexec/weir/weir-sim", &words);
 	say("the simulator (weir-sim) lies neither beside this command nor in ../libexec/weir: %s",
 	    strerror(errno));
 	return END_CHECK;
