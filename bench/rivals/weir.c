@@ -59,6 +59,7 @@ static void *open_as(const struct peer_room *room, uint32_t loop, char why[BENCH
 	weir_config_init(&config);
 	/* A ring serves all producers of its CPU. */
 	config.ring_bytes = power_of_two(room->records * (room->bytes + 8) + 4096);
+	config.record_max = PEER_BYTES_MAX; /* a small ring takes no larger ones */
 	config.loop = loop;
 	config.deadline_ns = WEIR_OFF;
 	config.threshold = room->threshold ? room->threshold : WEIR_OFF;

@@ -173,7 +173,7 @@ Test(config, every_range_says_where_it_ends)
 	for (const struct weir_property *p = weir_config_next(NULL); p; p = weir_config_next(p)) {
 		const struct wr_property *row = wr_property_find(p->key);
 		const char *dots = strstr(p->range, "..");
-		struct wr_value value;
+		struct wr_value value = { .name = "" };
 		char low[32] = "", high[32] = "", text[64];
 
 		if (p->type == WEIR_TYPE_ENUM) {
