@@ -22,7 +22,7 @@ OUT = os.path.join(BUILD, "static")
 ROOTS = ["weir_push", "weir_push_ex", "weir_pushv", "weir_push_many", "weir_claim", "weir_commit",
          "weir_abort", "weir_flush"]
 # Where a push does once what it never does again, and all that it may call from there.
-SLOW = {"wr_rings_get": {"mmap64", "mmap", "munmap", "madvise"}}
+SLOW = {"wr_rings_get": {"mmap64", "mmap", "munmap", "madvise", "__errno_location"}}
 # What the path may call outside of the library.
 OUTSIDE = {"memcpy": "the copy itself", "memset": "of what it writes",
            "sched_getcpu": "fallback: which ring is near",
